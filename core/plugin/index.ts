@@ -1,0 +1,34 @@
+/** Everything that a plugin may import: `import { definePlugin, Type, refuse } from '#plugin'`. */
+export { definePlugin, fact } from './define.ts'
+export type {
+  AnyPlugin,
+  ConfigOf,
+  ConfigSchema,
+  Credential,
+  Fact,
+  Hooks,
+  Host,
+  PluginDefinition,
+  PluginFile,
+  PluginInstance,
+  PluginLog,
+  Push,
+  WebSocketSettings,
+} from './define.ts'
+export { answer, refuse, respond } from './outcome.ts'
+export type { HttpAnswer, NodeError, Outcome, Refusal, RefusalDetails, Result } from './outcome.ts'
+export { draw } from './budget.ts'
+export type { Draw, Window } from './budget.ts'
+export { callSlot, consumer, cost, network, sessionSlot, tier } from './slots.ts'
+export type { Consumer, Plan, Slot } from './slots.ts'
+export type { Call, FrameView, Session, UpstreamRequest } from './session.ts'
+export type { CounterHandle, HistogramHandle, Metrics } from './metrics.ts'
+export { callTemplate, sessionTemplate, unknownVariable } from './template.ts'
+export type { Template } from './template.ts'
+export { methodList, patternMap, patternProblem } from './method-patterns.ts'
+export type { PatternMap } from './method-patterns.ts'
+export { Duration, Type, durationMs } from './schema.ts'
+export { errors } from '../jsonrpc/errors.ts'
+export { decode } from '../jsonrpc/decode.ts'
+export type { DecodeOptions } from '../jsonrpc/decode.ts'
+export type { Frame } from '../jsonrpc/frame.ts'
