@@ -121,6 +121,8 @@ export interface Host<Files = Record<never, never>, Index = undefined> {
 
 /** A plugin's log. Fields are structured; never put a secret or a client's text into `message`. */
 export interface PluginLog {
+  /** Whether lines of this level are written: ask before building a line's fields on a hot path. */
+  isEnabled(level: 'debug' | 'info' | 'warn' | 'error'): boolean
   debug(fields: Readonly<Record<string, unknown>>, message: string): void
   info(fields: Readonly<Record<string, unknown>>, message: string): void
   warn(fields: Readonly<Record<string, unknown>>, message: string): void
