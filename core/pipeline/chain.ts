@@ -34,6 +34,8 @@ type Hook<P extends Phase> = NonNullable<Hooks[P]>
 
 /** A plugin's opening and closing hook; either may be missing. */
 export interface OpenStep extends Step<Hooks['open']> {
+  /** Whose: the same instance is opened once, whichever chain it stands in. */
+  readonly instance: PluginInstance
   readonly close: Hooks['close']
   readonly closeFaults: CounterHandle
 }
@@ -73,7 +75,10 @@ export function chainProblems(members: readonly ChainMember[]): string[] {
   for (const member of ordered) for (const slot of member.plugin.fills ?? []) filled.add(slot.name)
   for (const member of ordered) {
     for (const slot of member.plugin.reads ?? []) {
-      if (!filled.has(slot.name)) problems.push(`${member.plugin.name} reads "${slot.name}", which no plugin of this route fills${slot.name === cost.name ? ' (add a plugin that prices calls)' : ''}`)
+      if (!filled.has(slot.name))
+        problems.push(
+          `${member.plugin.name} reads "${slot.name}", which no plugin of this route fills${slot.name === cost.name ? ' (add a plugin that prices calls)' : ''}`,
+        )
     }
   }
   return problems
@@ -121,6 +126,7 @@ function openStep(member: ChainMember, faults: (...labels: string[]) => CounterH
   if (instance.open === undefined && instance.close === undefined) return []
   return [
     {
+      instance,
       plugin: plugin.name,
       run: instance.open?.bind(instance),
       close: instance.close?.bind(instance),

@@ -26,6 +26,8 @@ export interface Draw {
   readonly window: Window
   /** What is wanted. */
   readonly cost: number
+  /** 'cu' where a settled price replaces the cost, 'call' where calls are counted whatever they cost. */
+  readonly unit: 'cu' | 'call'
   /** What to answer when the budget has no room; `draw.retryAfterMs` is set when it is called. */
   readonly refused: (draw: Draw) => Refusal
 
@@ -43,6 +45,14 @@ export interface Draw {
 }
 
 /** Names a draw. */
-export function draw(budget: string, key: string, limit: number, window: Window, cost: number, refused: (draw: Draw) => Refusal): Draw {
-  return { budget, key, limit, window, cost, refused, held: 0, remaining: 0, resetMs: 0, retryAfterMs: 0, epoch: 0 }
+export function draw(
+  budget: string,
+  key: string,
+  limit: number,
+  window: Window,
+  cost: number,
+  refused: (draw: Draw) => Refusal,
+  unit: 'cu' | 'call' = 'cu',
+): Draw {
+  return { budget, key, limit, window, cost, unit, refused, held: 0, remaining: 0, resetMs: 0, retryAfterMs: 0, epoch: 0 }
 }

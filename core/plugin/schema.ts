@@ -1,5 +1,5 @@
 /** Schemas that several plugins and the configuration share. The schema is the manual: every one has a description. */
-import Type from 'typebox'
+import { Type } from 'typebox'
 
 export { Type }
 

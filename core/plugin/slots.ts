@@ -29,7 +29,7 @@ export function callSlot<T>(name: string, variable?: string, show: (value: T) =>
 
 function declare<T, Scope extends 'session' | 'call'>(name: string, scope: Scope, variable: string | undefined, show: (value: T) => string): Slot<T, Scope> {
   const slot: Slot<T, Scope> = { name, scope, index: declared.length, variable, show }
-  declared.push(slot as unknown as Slot<never>)
+  declared.push(slot)
   return slot
 }
 

@@ -1,0 +1,327 @@
+/**
+ * One frame on its way through a chain: decode, access, charge, upstream, reply, answer, log. A flat loop over
+ * precomputed lists that waits only where something has to be waited for. `done` is called exactly once.
+ */
+import { documentBytes, encodeError, encodeErrorText, encodeResult, joinBatch } from '../jsonrpc/encode.ts'
+import { errors } from '../jsonrpc/errors.ts'
+import { RpcFault } from '../jsonrpc/frame.ts'
+import { refuse } from '../plugin/outcome.ts'
+import { faulted, isPromise, settle } from './hooks.ts'
+import { LiveCall } from './live-call.ts'
+import type { Document } from '../jsonrpc/encode.ts'
+import type { Frame, RpcRequest } from '../jsonrpc/frame.ts'
+import type { Draw } from '../plugin/budget.ts'
+import type { Outcome, Refusal } from '../plugin/outcome.ts'
+import type { FrameView } from '../plugin/session.ts'
+import type { Chain, Step } from './chain.ts'
+import type { Asking } from './hooks.ts'
+import type { ExchangeContext, Meter, Upstream } from './ports.ts'
+import type { LiveSession } from './session.ts'
+
+/** What running frames needs of its surroundings. */
+export interface Pipeline extends Asking {
+  readonly meter: Meter
+  /** Monotonic milliseconds. */
+  readonly monotonicMs: () => number
+}
+
+/** What the client gets. `document` is undefined when nothing is to be said (notifications only). */
+export interface Answer {
+  readonly document: Document | undefined
+  readonly status: number
+  /** Headers that the outcome brings, beside the session's own. */
+  readonly headers: Readonly<Record<string, string>> | undefined
+}
+
+export class FrameRun implements FrameView {
+  readonly session: LiveSession
+  readonly requestId: string
+  readonly requestBytes: number
+  readonly startedAt: number
+  isBatch = false
+  calls: readonly LiveCall[] = []
+  responseBytes = 0
+  totalMs = 0
+  upstreamMs = 0
+  status = 200
+
+  private readonly pipeline: Pipeline
+  private readonly chain: Chain
+  private readonly upstream: Upstream
+  private readonly done: (answer: Answer) => void
+  /** Where the loops stand: the call and the step that come next. */
+  private callAt = 0
+  private stepAt = 0
+  private isCancelled = false
+  private exchange: ExchangeContext | undefined
+
+  constructor(session: LiveSession, requestId: string, requestBytes: number, pipeline: Pipeline, done: (answer: Answer) => void) {
+    this.session = session
+    this.requestId = requestId
+    this.requestBytes = requestBytes
+    this.pipeline = pipeline
+    this.chain = session.chain
+    this.upstream = session.destination.upstream
+    this.done = done
+    this.startedAt = pipeline.monotonicMs()
+  }
+
+  /** Runs the frame. Never throws. */
+  start(bytes: Uint8Array): void {
+    const frame = this.decode(bytes)
+    this.isBatch = frame.isBatch
+    this.calls = frame.entries.map((entry) => new LiveCall(this.session, this, entry))
+    const { refusal, refusedBy } = this.session
+    if (refusal === undefined) return this.access()
+    for (const call of this.calls) call.decide(refusal, refusedBy)
+    this.answer()
+  }
+
+  /** The client has gone: stops the work upstream. The frame still ends in order, and is logged. */
+  cancel(): void {
+    this.isCancelled = true
+    this.exchange?.cancel?.()
+  }
+
+  private decode(bytes: Uint8Array): Frame {
+    const step = this.chain.decode
+    try {
+      return step.run(bytes)
+    } catch (error) {
+      faulted(step, 'decode', error, this.pipeline)
+      return { isBatch: false, entries: [new RpcFault('null', 'internal', 'plugin-fault', errors.internal.message)] }
+    }
+  }
+
+  private access(): void {
+    const steps = this.chain.access
+    for (; this.callAt < this.calls.length; this.callAt++) {
+      const call = this.calls[this.callAt]!
+      while (call.outcome === undefined && this.stepAt < steps.length) {
+        const step = steps[this.stepAt++]!
+        let verdict: ReturnType<typeof step.run>
+        try {
+          verdict = step.run(call)
+        } catch (error) {
+          verdict = faulted(step, 'access', error, this.pipeline)
+        }
+        if (verdict === undefined) continue
+        if (isPromise(verdict)) {
+          settle(step, 'access', verdict, this.pipeline, (late) => {
+            if (late !== undefined) call.decide(late, step.plugin)
+            this.access()
+          })
+          return
+        }
+        call.decide(verdict, step.plugin)
+      }
+      this.stepAt = 0
+    }
+    this.charge()
+  }
+
+  private charge(): void {
+    if (this.session.destination.refuseTogether) this.refuseTheRest()
+    if (this.isCancelled) this.refuseAlive('client-gone')
+    const wanting: LiveCall[] = []
+    for (const call of this.calls) {
+      if (call.outcome !== undefined) continue
+      const draws = this.nameDraws(call)
+      if (draws.length > 0 && call.outcome === undefined) {
+        call.draws = draws
+        wanting.push(call)
+      }
+    }
+    if (this.session.destination.refuseTogether && this.refuseTheRest()) wanting.length = 0
+    if (wanting.length === 0) return this.forward()
+    let verdicts: ReturnType<Meter['draw']>
+    try {
+      verdicts = this.pipeline.meter.draw(
+        wanting.map((call) => call.draws),
+        this.session.destination.refuseTogether,
+      )
+    } catch (error) {
+      return this.meterFault(wanting, error)
+    }
+    if (!isPromise(verdicts)) return this.charged(wanting, verdicts)
+    verdicts.then(
+      (late) => this.charged(wanting, late),
+      (error: unknown) => this.meterFault(wanting, error),
+    )
+  }
+
+  /** Asks the charge hooks of a call. A hook may refuse instead. */
+  private nameDraws(call: LiveCall): readonly Draw[] {
+    const draws: Draw[] = []
+    for (const step of this.chain.charge) {
+      let named: ReturnType<typeof step.run>
+      try {
+        named = step.run(call)
+      } catch (error) {
+        named = faulted(step, 'charge', error, this.pipeline)
+      }
+      if (named === undefined) continue
+      if ('kind' in named) {
+        call.decide(named, step.plugin)
+        break
+      }
+      draws.push(named)
+    }
+    return draws
+  }
+
+  private meterFault(wanting: readonly LiveCall[], error: unknown): void {
+    this.pipeline.log.error({ err: error }, 'the meter failed')
+    for (const call of wanting) call.decide(refuse('internal', 'meter-fault'), undefined)
+    this.reply()
+  }
+
+  private charged(wanting: readonly LiveCall[], verdicts: readonly number[]): void {
+    for (const [at, call] of wanting.entries()) {
+      const blocked = call.draws[verdicts[at]!]
+      if (blocked !== undefined) call.decide(blocked.refused(blocked), blocked.budget)
+    }
+    if (this.session.destination.refuseTogether) this.refuseTheRest()
+    this.forward()
+  }
+
+  /** Refuses every call that is alive when one has been refused. Answers whether that was so. */
+  private refuseTheRest(): boolean {
+    if (!this.calls.some((call) => call.outcome?.kind === 'refusal')) return false
+    this.refuseAlive('batch-refused', 'Another call of the batch was refused, and this route refuses a batch as a whole')
+    return true
+  }
+
+  private refuseAlive(why: string, message = 'The client has gone'): void {
+    for (const call of this.calls) {
+      if (call.outcome === undefined) call.decide(refuse('blocked', why, { message }), undefined)
+    }
+  }
+
+  private forward(): void {
+    if (this.isCancelled) this.refuseAlive('client-gone')
+    const alive = this.calls.filter((call) => call.outcome === undefined)
+    if (alive.length === 0) return this.reply()
+    const sentAt = this.pipeline.monotonicMs()
+    this.exchange = { isBatch: this.isBatch, rewrite: this.session.upstreamRequest, cancel: undefined }
+    const resume = (outcomes: readonly Outcome[] | undefined): void => {
+      this.upstreamMs = this.pipeline.monotonicMs() - sentAt
+      this.exchange = undefined
+      for (const [at, call] of alive.entries()) call.decide(outcomes?.[at] ?? refuse('internal', 'upstream-fault'), undefined)
+      this.reply()
+    }
+    this.upstream
+      .exchange(
+        alive.map((call) => call.request as RpcRequest),
+        this.exchange,
+      )
+      .then(resume, (error: unknown) => {
+        this.pipeline.log.error({ err: error, upstream: this.upstream.id }, 'the upstream failed')
+        resume(undefined)
+      })
+  }
+
+  private reply(): void {
+    this.callAt = 0
+    this.stepAt = 0
+    this.replyOn()
+  }
+
+  private replyOn(): void {
+    const steps = this.chain.reply
+    for (; this.callAt < this.calls.length; this.callAt++) {
+      const call = this.calls[this.callAt]!
+      while (call.request !== undefined && this.stepAt < steps.length) {
+        const step = steps[this.stepAt++]!
+        let replaced: ReturnType<typeof step.run>
+        try {
+          replaced = step.run(call, call.outcome!)
+        } catch (error) {
+          replaced = faulted(step, 'reply', error, this.pipeline)
+        }
+        if (replaced === undefined) continue
+        if (isPromise(replaced)) {
+          settle(step, 'reply', replaced, this.pipeline, (late) => {
+            if (late !== undefined) call.decide(late, step.plugin)
+            this.replyOn()
+          })
+          return
+        }
+        call.decide(replaced, step.plugin)
+      }
+      this.stepAt = 0
+      settleDraws(call, this.pipeline.meter)
+    }
+    this.answer()
+  }
+
+  private answer(): void {
+    const { document, refusal } = encodeAnswers(this)
+    this.status = document === undefined ? 204 : refusal === undefined ? 200 : (refusal.status ?? errors[refusal.name].status)
+    this.responseBytes = document === undefined ? 0 : documentBytes(document)
+    this.totalMs = this.pipeline.monotonicMs() - this.startedAt
+    this.done({ document, status: this.status, headers: refusal === undefined ? undefined : refusalHeaders(refusal) })
+    for (const step of this.chain.log) this.observe(step)
+  }
+
+  private observe(step: Step<(frame: FrameView) => void>): void {
+    try {
+      step.run(this)
+    } catch (error) {
+      faulted(step, 'log', error, this.pipeline)
+    }
+  }
+}
+
+/** What a refused call holds goes back whole; a settled one pays what it turned out to cost. */
+function settleDraws(call: LiveCall, meter: Meter): void {
+  const price = call.outcome?.kind === 'refusal' ? 0 : call.settled
+  if (price === undefined) return
+  for (const draw of call.draws) {
+    if (draw.unit === 'call' && price > 0) continue
+    if (draw.held > price) meter.refund(draw, draw.held - price)
+    else if (draw.held < price && draw.held > 0) meter.overdraw(draw, price - draw.held)
+  }
+}
+
+/** The frame's answer, and the refusal when every call that is answered was refused alike. */
+function encodeAnswers(frame: FrameRun): { document: Document | undefined; refusal: Refusal | undefined } {
+  const answers: Document[] = []
+  let refusal: Refusal | undefined
+  let isAlike = true
+  for (const call of frame.calls) {
+    if (call.isNotification) continue
+    const outcome = call.outcome!
+    if (outcome.kind !== 'refusal' || (refusal !== undefined && outcome.name !== refusal.name)) isAlike = false
+    else if (refusal === undefined || (outcome.retryAfterMs ?? 0) > (refusal.retryAfterMs ?? 0)) refusal = outcome
+    answers.push(encodeOutcome(call.id, outcome, frame.requestId))
+  }
+  if (answers.length === 0) return { document: undefined, refusal: undefined }
+  return { document: frame.isBatch ? joinBatch(answers) : answers[0], refusal: isAlike ? refusal : undefined }
+}
+
+function encodeOutcome(id: string, outcome: Outcome, requestId: string): Document {
+  if (outcome.kind === 'result') return encodeResult(id, outcome.payload)
+  if (outcome.kind === 'error') return encodeErrorText(id, outcome.payload)
+  return encodeRefusal(id, outcome, requestId)
+}
+
+/** A refusal as a JSON-RPC error; also for answers to sessions that never had a frame. */
+export function encodeRefusal(id: string, refusal: Refusal, requestId: string): string {
+  const row = errors[refusal.name]
+  const retryAfterMs = refusal.retryAfterMs
+  return encodeError(id, row.code, refusal.message ?? row.message, {
+    reason: refusal.why,
+    ...(retryAfterMs !== undefined && Number.isFinite(retryAfterMs) && { retry_after_ms: Math.ceil(retryAfterMs) }),
+    ...(refusal.cu !== undefined && { cu: refusal.cu }),
+    ...(refusal.limit !== undefined && { limit: refusal.limit }),
+    request_id: requestId,
+  })
+}
+
+/** The HTTP headers that a refusal brings: its own, and Retry-After in whole seconds (RFC 9110 section 10.2.3). */
+export function refusalHeaders(refusal: Refusal): Record<string, string> | undefined {
+  const { headers, retryAfterMs } = refusal
+  if (retryAfterMs === undefined || !Number.isFinite(retryAfterMs)) return headers
+  return { ...headers, 'Retry-After': String(Math.ceil(retryAfterMs / 1000)) }
+}

@@ -1,0 +1,75 @@
+/** The call behind the plugins' view of it: one entry of a frame, from decoding to its answer. */
+import { parseParams, RpcFault } from '../jsonrpc/frame.ts'
+import { refuse } from '../plugin/outcome.ts'
+import { cost } from '../plugin/slots.ts'
+import type { RpcRequest } from '../jsonrpc/frame.ts'
+import type { Draw } from '../plugin/budget.ts'
+import type { Outcome } from '../plugin/outcome.ts'
+import type { Call, FrameView, Session } from '../plugin/session.ts'
+import type { Slot } from '../plugin/slots.ts'
+
+const NO_DRAWS: readonly Draw[] = []
+
+export class LiveCall implements Call {
+  readonly session: Session
+  readonly frame: FrameView
+  /** What goes upstream; undefined where the entry was no request. */
+  readonly request: RpcRequest | undefined
+  readonly method: string
+  readonly isNotification: boolean
+  /** Source text of the id that the answer carries. */
+  readonly id: string
+  outcome: Outcome | undefined
+  decidedBy: string | undefined
+  draws: readonly Draw[] = NO_DRAWS
+  /** What the call turned out to cost, where a plugin said so. */
+  settled: number | undefined
+
+  private readonly values: unknown[] = []
+  private parsed: { readonly value: unknown } | undefined
+
+  constructor(session: Session, frame: FrameView, entry: RpcRequest | RpcFault) {
+    this.session = session
+    this.frame = frame
+    if (entry instanceof RpcFault) {
+      this.request = undefined
+      this.method = ''
+      this.isNotification = false
+      this.id = entry.id
+      this.outcome = refuse(entry.name, entry.why, entry.status === undefined ? { message: entry.message } : { message: entry.message, status: entry.status })
+    } else {
+      this.request = entry
+      this.method = entry.method
+      this.isNotification = entry.id === undefined
+      this.id = entry.id ?? 'null'
+    }
+  }
+
+  get params(): unknown {
+    if (this.request === undefined) return undefined
+    this.parsed ??= { value: parseParams(this.request) }
+    return this.parsed.value
+  }
+
+  get charged(): number {
+    if (this.outcome === undefined || this.outcome.kind === 'refusal') return 0
+    return this.settled ?? this.get(cost) ?? 0
+  }
+
+  get<T>(slot: Slot<T, 'call'>): T | undefined {
+    return this.values[slot.index] as T | undefined
+  }
+
+  set<T>(slot: Slot<T, 'call'>, value: T): void {
+    this.values[slot.index] = value
+  }
+
+  settle(cost: number): void {
+    this.settled = cost
+  }
+
+  decide(outcome: Outcome, by: string | undefined): void {
+    this.outcome = outcome
+    this.decidedBy = by
+  }
+}
