@@ -11,6 +11,7 @@ import { LiveCall } from './live-call.ts'
 import type { Document } from '../jsonrpc/encode.ts'
 import type { Frame, RpcRequest } from '../jsonrpc/frame.ts'
 import type { Draw } from '../plugin/budget.ts'
+import type { CounterHandle } from '../plugin/metrics.ts'
 import type { Outcome, Refusal } from '../plugin/outcome.ts'
 import type { FrameView } from '../plugin/session.ts'
 import type { Chain, Step } from './chain.ts'
@@ -23,6 +24,10 @@ export interface Pipeline extends Asking {
   readonly meter: Meter
   /** Monotonic milliseconds. */
   readonly monotonicMs: () => number
+  /** Frames that arrived and are not yet answered. */
+  readonly framesInFlight: Readonly<Record<'http' | 'ws', CounterHandle>>
+  /** More frames at once than this are refused: overloaded. */
+  readonly maxFramesInFlight: number
 }
 
 /** What the client gets. `document` is undefined when nothing is to be said (notifications only). */
@@ -32,6 +37,8 @@ export interface Answer {
   /** Headers that the outcome brings, beside the session's own. */
   readonly headers: Readonly<Record<string, string>> | undefined
 }
+
+const OVERLOADED = refuse('overloaded', 'too-many-frames', { message: 'The gateway is at its limit of calls in flight; try again', retryAfterMs: 1000 })
 
 export class FrameRun implements FrameView {
   readonly session: LiveSession
@@ -68,12 +75,15 @@ export class FrameRun implements FrameView {
 
   /** Runs the frame. Never throws. */
   start(bytes: Uint8Array): void {
+    const { http, ws } = this.pipeline.framesInFlight
+    const isOverloaded = http.value + ws.value >= this.pipeline.maxFramesInFlight
+    this.pipeline.framesInFlight[this.session.scheme].value++
     const frame = this.decode(bytes)
     this.isBatch = frame.isBatch
     this.calls = frame.entries.map((entry) => new LiveCall(this.session, this, entry))
-    const { refusal, refusedBy } = this.session
+    const refusal = isOverloaded ? OVERLOADED : this.session.refusal
     if (refusal === undefined) return this.access()
-    for (const call of this.calls) call.decide(refusal, refusedBy)
+    for (const call of this.calls) call.decide(refusal, isOverloaded ? undefined : this.session.refusedBy)
     this.answer()
   }
 
@@ -260,6 +270,7 @@ export class FrameRun implements FrameView {
     this.status = document === undefined ? 204 : refusal === undefined ? 200 : (refusal.status ?? errors[refusal.name].status)
     this.responseBytes = document === undefined ? 0 : documentBytes(document)
     this.totalMs = this.pipeline.monotonicMs() - this.startedAt
+    this.pipeline.framesInFlight[this.session.scheme].value--
     this.done({ document, status: this.status, headers: refusal === undefined ? undefined : refusalHeaders(refusal) })
     for (const step of this.chain.log) this.observe(step)
   }

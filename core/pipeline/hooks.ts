@@ -4,6 +4,7 @@
  */
 import { refuse } from '../plugin/outcome.ts'
 import type { PluginLog } from '../plugin/define.ts'
+import type { CounterHandle } from '../plugin/metrics.ts'
 import type { Refusal } from '../plugin/outcome.ts'
 import type { Phase, Step } from './chain.ts'
 
@@ -12,6 +13,8 @@ export interface Asking {
   readonly log: PluginLog
   /** A hook that has not answered after this many milliseconds is at fault. */
   readonly hookTimeoutMs: number
+  /** Open sessions. */
+  readonly sessions: Readonly<Record<'http' | 'ws', CounterHandle>>
 }
 
 /** What a fault becomes: the refusal of a plugin that guards, nothing for one that observes. */

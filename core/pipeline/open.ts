@@ -17,6 +17,8 @@ type Verdict = Refusal | HttpAnswer | undefined
  */
 export function openSession(session: LiveSession, asking: Asking, done: (answer: HttpAnswer | undefined) => void): void {
   const routeSteps = session.chain.open
+  session.isOpen = true
+  asking.sessions[session.scheme].value++
   walk(session, routeSteps, 0, asking, (verdict) => {
     if (verdict !== undefined) return done(verdict)
     const who = session.get(consumer)
@@ -68,6 +70,9 @@ function judge(session: LiveSession, step: OpenStep, verdict: Refusal | HttpAnsw
 
 /** Runs the close hooks that the session owes, in reverse. Asking again does nothing. */
 export function closeSession(session: LiveSession, asking: Asking): void {
+  if (!session.isOpen) return
+  session.isOpen = false
+  asking.sessions[session.scheme].value--
   for (let step = session.owed.pop(); step !== undefined; step = session.owed.pop()) {
     try {
       step.close!(session)

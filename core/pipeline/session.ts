@@ -52,6 +52,8 @@ export class LiveSession implements Session {
   refusal: Refusal | undefined
   /** The plugin that refused it. */
   refusedBy: string | undefined
+  /** Between openSession and closeSession. */
+  isOpen = false
   /** Steps whose close hook is owed, in the order in which they were opened. */
   readonly owed: OpenStep[] = []
   /** Epoch milliseconds at which the session's right to exist ends. */

@@ -1,0 +1,25 @@
+/** What the transports take at most. Every limit has a name, a default and a code; operators set them under `limits:`. */
+
+export interface TransportLimits {
+  /** Bytes of a request body or of a WebSocket message from a client. Above: 413, or close 1009. */
+  readonly maxBodyBytes: number
+  /** Milliseconds for all headers of a request to arrive. Above: 408. */
+  readonly headersTimeoutMs: number
+  /** Milliseconds for a whole request to arrive. Above: 408. */
+  readonly requestTimeoutMs: number
+  /** Milliseconds that an idle kept-alive connection is held. */
+  readonly keepAliveTimeoutMs: number
+  /** Bytes of all headers of a request. Above: 431. */
+  readonly maxHeaderBytes: number
+  /** Answers under this many bytes are not compressed. */
+  readonly compressOverBytes: number
+}
+
+export const DEFAULT_LIMITS: TransportLimits = {
+  maxBodyBytes: 1_048_576,
+  headersTimeoutMs: 10_000,
+  requestTimeoutMs: 15_000,
+  keepAliveTimeoutMs: 65_000, // longer than the 60 s of the usual load balancer, so that it closes first
+  maxHeaderBytes: 16_384,
+  compressOverBytes: 1024,
+}
