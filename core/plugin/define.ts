@@ -2,7 +2,7 @@
  * The contract between a plugin and the core. A plugin is one file: its schema, its place in the order, and
  * the hooks of the phases in which it has an opinion.
  */
-import type { Static, TSchema } from 'typebox'
+import type { Static, TOptional, TSchema } from 'typebox'
 import type { Frame } from '../jsonrpc/frame.ts'
 import type { Draw } from './budget.ts'
 import type { Metrics } from './metrics.ts'
@@ -13,8 +13,8 @@ import type { Consumer, Slot } from './slots.ts'
 /** A schema for each key of a plugin's configuration; the core closes the object. */
 export type ConfigSchema = Readonly<Record<string, TSchema>>
 
-/** The configuration as `create` receives it: validated, defaults filled in. */
-export type ConfigOf<S extends ConfigSchema> = { readonly [K in keyof S]: Static<S[K]> }
+/** The configuration as `create` receives it: validated, defaults filled in, undefined where an optional key is missing. */
+export type ConfigOf<S extends ConfigSchema> = { readonly [K in keyof S]: S[K] extends TOptional ? Static<S[K]> | undefined : Static<S[K]> }
 
 type Maybe<T> = T | undefined | void
 type Soon<T> = T | Promise<T>
