@@ -1,0 +1,52 @@
+/**
+ * What the gateway itself counts, beside what the pipeline counts of plugins: every family in one place, its handles
+ * made once, so that the rooms only add.
+ */
+import type { CounterHandle, Metrics } from '../plugin/metrics.ts'
+
+/** The core's handles. Add to a counter's `value`; set a gauge's. */
+export interface CoreMetrics {
+  readonly config: {
+    /** 1 when the last reload was used, 0 when it was refused and the snapshot before it serves on. */
+    readonly lastReloadSuccess: CounterHandle
+    /** When a configuration was last loaded or refused, in epoch seconds. */
+    readonly lastReloadTimestamp: CounterHandle
+    readonly reloaded: CounterHandle
+    readonly refused: CounterHandle
+    /** Which snapshot serves: 1 at start, one more with each reload. */
+    readonly generation: CounterHandle
+  }
+  /** Open sessions. */
+  readonly sessions: { readonly http: CounterHandle; readonly ws: CounterHandle }
+  /** Frames that arrived and are not yet answered. */
+  readonly frames: { readonly http: CounterHandle; readonly ws: CounterHandle }
+  /** Log lines lost because the destination did not keep up or failed. */
+  readonly logLinesDropped: CounterHandle
+  /** An HTTP request that ended before it was a session. `why` is a closed word. */
+  httpRefusal(why: string): CounterHandle
+}
+
+/** Declares the core's families. `version` is Tollgate's, `node` the runtime's. */
+export function coreMetrics(metrics: Metrics, version: string, node: string): CoreMetrics {
+  metrics.gauge('tollgate_build_info', 'Always 1; what is running, as labels.', ['version', 'node'])(version, node).value = 1
+  const reloads = metrics.counter('tollgate_config_reloads_total', 'Reloads of the configuration, by what became of them.', ['outcome'])
+  const sessions = metrics.gauge('tollgate_sessions', 'Open sessions.', ['scheme'])
+  const frames = metrics.gauge('tollgate_frames_in_flight', 'Frames that arrived and are not yet answered.', ['scheme'])
+  return {
+    config: {
+      lastReloadSuccess: metrics.gauge('tollgate_config_last_reload_success', '1 when the configuration on disk is the one that serves, else 0.', [])(),
+      lastReloadTimestamp: metrics.gauge(
+        'tollgate_config_last_reload_timestamp_seconds',
+        'When a configuration was last loaded or refused, in epoch seconds.',
+        [],
+      )(),
+      reloaded: reloads('reloaded'),
+      refused: reloads('refused'),
+      generation: metrics.gauge('tollgate_config_generation', 'Which snapshot serves: 1 at start, one more with each reload.', [])(),
+    },
+    sessions: { http: sessions('http'), ws: sessions('ws') },
+    frames: { http: frames('http'), ws: frames('ws') },
+    logLinesDropped: metrics.counter('tollgate_log_lines_dropped_total', 'Log lines lost because the destination did not keep up or failed.', [])(),
+    httpRefusal: metrics.counter('tollgate_http_refusals_total', 'HTTP requests that ended before they were a session, by why.', ['why']),
+  }
+}

@@ -1,0 +1,188 @@
+/**
+ * Metrics on prom-client's registry. A handle is a plain number, so that counting on the hot path is an addition;
+ * prom-client reads the numbers when somebody scrapes. A family lives as long as the process: asked for again
+ * after a reload it is the same one, counts included. No family grows without bound.
+ */
+import { Registry, collectDefaultMetrics } from 'prom-client'
+import type { Metric } from 'prom-client'
+import type { CounterHandle, HistogramHandle, Metrics } from '../plugin/metrics.ts'
+
+/** Label sets that one family holds; further ones are counted together under `other`. 10 000 lines are scraped in some 10 ms. */
+const MAX_SERIES = 10_000
+
+/** What every label says in the series that takes what is above the bound. */
+const COLLAPSED = 'other'
+
+/** The metrics of one gateway, countable and readable. */
+export interface MetricsRegistry extends Metrics {
+  /** Everything in Prometheus' text format: what was counted here, and the process's CPU, memory, GC and event loop. */
+  text(): Promise<string>
+  /** The media type of `text`. */
+  readonly contentType: string
+}
+
+/** Makes an empty registry. `maxSeries` bounds the label sets of each family. */
+export function createMetrics(maxSeries: number = MAX_SERIES): MetricsRegistry {
+  const registry = new Registry()
+  const families = new Map<string, Family>()
+
+  function family<H>(declared: Declaration, make: (labels: Labels) => H, samples: (name: string, series: H) => Sample[]): (...labels: string[]) => H {
+    const known = families.get(declared.name)
+    if (known !== undefined) {
+      if (signature(known.declared) !== signature(declared)) throw new TypeError(`metric ${declared.name} is already declared as ${signature(known.declared)}`)
+      return known.of as (...labels: string[]) => H
+    }
+    const problem = nameProblem(declared)
+    if (problem !== undefined) throw new TypeError(`metric ${declared.name}: ${problem}`)
+    const series = new Map<string, H>()
+    const of = seriesFinder(declared, series, make, maxSeries, () => collapsed(declared.name).value++)
+    families.set(declared.name, { declared, of })
+    const { name, help, type } = declared
+    const collect = async () => ({ name, help, type, aggregator: 'sum', values: [...series.values()].flatMap((one) => samples(name, one)) })
+    registry.registerMetric({ name, get: collect } as unknown as Metric) // all that a registry asks of a metric
+    return of
+  }
+
+  const metrics: Metrics = {
+    counter: (name, help, labelNames) => family({ name, help, type: 'counter', labelNames, buckets: [] }, makeNumber, numberSamples),
+    gauge: (name, help, labelNames) => family({ name, help, type: 'gauge', labelNames, buckets: [] }, makeNumber, numberSamples),
+    histogram: (name, help, labelNames, buckets) =>
+      family({ name, help, type: 'histogram', labelNames, buckets }, (labels) => new HistogramSeries(labels, buckets), histogramSamples),
+  }
+  const collapsed: (...labels: string[]) => CounterHandle = metrics.counter(
+    'tollgate_metric_collapsed_total',
+    'Label sets that were asked for after a family was full, and are counted under "other".',
+    ['metric'],
+  )
+
+  return {
+    ...metrics,
+    text: async () => (await registry.metrics()) + (await processMetrics().metrics()),
+    contentType: registry.contentType,
+  }
+}
+
+type Labels = Readonly<Record<string, string>>
+
+/** What a family was declared as. */
+interface Declaration {
+  readonly name: string
+  readonly help: string
+  readonly type: 'counter' | 'gauge' | 'histogram'
+  readonly labelNames: readonly string[]
+  readonly buckets: readonly number[]
+}
+
+interface Family {
+  readonly declared: Declaration
+  readonly of: (...labels: string[]) => unknown
+}
+
+/** One line of the text format, as prom-client takes it. `sharedLabels` is cached by it as text. */
+interface Sample {
+  readonly metricName?: string
+  readonly labels: Readonly<Record<string, string | number>>
+  readonly sharedLabels: Labels
+  readonly value: number
+}
+
+interface NumberSeries extends CounterHandle {
+  readonly labels: Labels
+}
+
+function makeNumber(labels: Labels): NumberSeries {
+  return { value: 0, labels }
+}
+
+function numberSamples(_name: string, { labels, value }: NumberSeries): Sample[] {
+  return [{ labels, sharedLabels: labels, value }]
+}
+
+/** Counts per bucket; made cumulative, as Prometheus wants them, when they are read. */
+class HistogramSeries implements HistogramHandle {
+  readonly labels: Labels
+  readonly bounds: readonly number[]
+  /** One more than there are bounds: the last takes what is above all of them. */
+  readonly counts: Float64Array
+  sum = 0
+
+  constructor(labels: Labels, bounds: readonly number[]) {
+    this.labels = labels
+    this.bounds = bounds
+    this.counts = new Float64Array(bounds.length + 1)
+  }
+
+  observe(value: number): void {
+    if (!Number.isFinite(value)) return // one NaN would spoil the sum for good
+    const { bounds } = this
+    let bucket = 0
+    while (bucket < bounds.length && value > bounds[bucket]!) bucket++
+    this.counts[bucket]!++
+    this.sum += value
+  }
+}
+
+function histogramSamples(name: string, { labels, bounds, counts, sum }: HistogramSeries): Sample[] {
+  const samples: Sample[] = []
+  let count = 0
+  for (const [bucket, inBucket] of counts.entries()) {
+    count += inBucket
+    samples.push({ metricName: `${name}_bucket`, labels: { ...labels, le: bounds[bucket] ?? '+Inf' }, sharedLabels: labels, value: count })
+  }
+  samples.push({ metricName: `${name}_sum`, labels, sharedLabels: labels, value: sum })
+  samples.push({ metricName: `${name}_count`, labels, sharedLabels: labels, value: count })
+  return samples
+}
+
+/** Finds the series of a label set, or makes it while there is room. */
+function seriesFinder<H>(
+  { name, labelNames }: Declaration,
+  series: Map<string, H>,
+  make: (labels: Labels) => H,
+  maxSeries: number,
+  onCollapse: () => void,
+): (...labels: string[]) => H {
+  const labelled = (values: readonly string[]): Labels => Object.fromEntries(labelNames.map((label, i) => [label, values[i]!]))
+  return (...values) => {
+    if (values.length !== labelNames.length) throw new TypeError(`metric ${name} has ${labelNames.length} labels, not ${values.length}`)
+    let key = JSON.stringify(values)
+    let found = series.get(key)
+    if (found === undefined && series.size >= maxSeries) {
+      onCollapse()
+      values = labelNames.map(() => COLLAPSED)
+      key = COLLAPSED
+      found = series.get(key)
+    }
+    if (found === undefined) {
+      found = make(labelled(values))
+      series.set(key, found)
+    }
+    return found
+  }
+}
+
+function signature({ type, labelNames, buckets }: Declaration): string {
+  return `${type}{${labelNames.join(',')}}${buckets.length === 0 ? '' : ` with buckets ${buckets.join(',')}`}`
+}
+
+/** https://prometheus.io/docs/practices/naming/ and our own prefix, under which everything of ours is found. */
+function nameProblem({ name, type, labelNames, buckets }: Declaration): string | undefined {
+  if (!/^tollgate_[a-z0-9_]+$/.test(name)) return 'the name must be tollgate_ and lower-case words'
+  if (type === 'counter' && !name.endsWith('_total')) return 'the name of a counter must end in _total'
+  if (labelNames.some((label) => !/^[a-z][a-z0-9_]*$/.test(label) || label === 'le')) return 'label names must be lower-case words, and not le'
+  if (new Set(labelNames).size !== labelNames.length) return 'label names must differ'
+  if (buckets.some((bound, i) => !Number.isFinite(bound) || (i > 0 && bound <= buckets[i - 1]!))) return 'buckets must be finite and rising'
+  if (type === 'histogram' && buckets.length === 0) return 'a histogram needs buckets'
+  return undefined
+}
+
+let ofProcess: Registry | undefined
+
+/** The process's own metrics, once per process however many gateways run in it: prom-client's observers never end. */
+function processMetrics(): Registry {
+  if (ofProcess === undefined) {
+    ofProcess = new Registry()
+    collectDefaultMetrics({ register: ofProcess })
+  }
+  return ofProcess
+}
