@@ -2,6 +2,7 @@
  * What becomes of a call. A refusal is an outcome like any other; it has no id, so no plugin can answer the
  * wrong call.
  */
+import { errors } from '../jsonrpc/errors.ts'
 import type { ErrorName } from '../jsonrpc/errors.ts'
 import type { Payload } from '../jsonrpc/encode.ts'
 
@@ -51,6 +52,17 @@ export function refuse(name: ErrorName, why: string, details?: RefusalDetails): 
 /** Answers a call in a node's place. `payload` is the source text of the result. */
 export function answer(payload: Payload): Result {
   return { kind: 'result', payload }
+}
+
+/** What became of a call in one closed word: the node's result or error, or whose doing a refusal was. */
+export type OutcomeWord = 'ok' | 'error' | 'refused' | 'upstream_failed' | 'gateway_failed'
+
+const WORD_OF_REFUSAL = { client: 'refused', upstream: 'upstream_failed', gateway: 'gateway_failed' } as const
+
+/** The word for an outcome, for logs and metrics. */
+export function outcomeWord(outcome: Outcome): OutcomeWord {
+  if (outcome.kind === 'refusal') return WORD_OF_REFUSAL[errors[outcome.name].from]
+  return outcome.kind === 'result' ? 'ok' : 'error'
 }
 
 /** An HTTP answer that ends a session before any frame (a CORS preflight). */
