@@ -10,6 +10,7 @@ import { refuse } from '../plugin/outcome.ts'
 import { compressed, wantsGzip } from './compress.ts'
 import { peerOf, readTarget } from './target.ts'
 import type { IncomingMessage, Server, ServerResponse } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import type { Document } from '../jsonrpc/encode.ts'
 import type { Answer } from '../pipeline/frame-run.ts'
 import type { LiveSession } from '../pipeline/session.ts'
@@ -36,8 +37,18 @@ const edge = {
   }),
 } satisfies Record<string, Refusal>
 
-/** Makes the HTTP server; the caller listens. */
-export function createHttpServer(door: Door, limits: TransportLimits): Server {
+/** A listener that is up. */
+export interface HttpListener {
+  readonly server: Server
+  readonly address: AddressInfo
+  /** Takes no more connections; resolves once the last open one has ended. Idle ones are ended at once. */
+  drain(): Promise<void>
+  /** Cuts what is still open. */
+  cut(): void
+}
+
+/** Starts to listen. Rejects when the address cannot be listened on. */
+export async function startHttp(door: Door, limits: TransportLimits, address: { readonly host: string; readonly port: number }): Promise<HttpListener> {
   const server = createServer(
     {
       maxHeaderSize: limits.maxHeaderBytes,
@@ -50,17 +61,34 @@ export function createHttpServer(door: Door, limits: TransportLimits): Server {
     (request, response) => receive(request, response, door, limits),
   )
   server.on('clientError', (error: NodeJS.ErrnoException, socket) => {
-    const status =
-      error.code === 'HPE_HEADER_OVERFLOW'
-        ? '431 Request Header Fields Too Large'
-        : error.code === 'ERR_HTTP_REQUEST_TIMEOUT'
-          ? '408 Request Timeout'
-          : '400 Bad Request'
+    const status = CLIENT_ERROR_STATUS[error.code ?? ''] ?? '400 Bad Request'
     door.refusedAtEdge(status.slice(0, 3))
     if (socket.writable) socket.end(`HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`)
     else socket.destroy()
   })
-  return server
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject)
+    server.listen({ host: address.host === '' ? undefined : address.host, port: address.port }, () => {
+      server.off('error', reject)
+      resolve()
+    })
+  })
+  return {
+    server,
+    address: server.address() as AddressInfo,
+    drain: () =>
+      new Promise((resolve) => {
+        server.close(() => resolve())
+        server.closeIdleConnections()
+      }),
+    cut: () => server.closeAllConnections(),
+  }
+}
+
+/** What node:http could not read, by its code, as a status line. */
+const CLIENT_ERROR_STATUS: Readonly<Record<string, string>> = {
+  HPE_HEADER_OVERFLOW: '431 Request Header Fields Too Large',
+  ERR_HTTP_REQUEST_TIMEOUT: '408 Request Timeout',
 }
 
 function receive(request: IncomingMessage, response: ServerResponse, door: Door, limits: TransportLimits): void {
