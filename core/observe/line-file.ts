@@ -20,7 +20,7 @@ const WRITE_AFTER_MS = 200
 const RETRY_AFTER_MS = 200
 
 export class LineFile {
-  private readonly path: string | undefined
+  private path: string | undefined
   private readonly maxBytes: number
   private readonly onDropped: () => void
   private fd: number
@@ -64,11 +64,12 @@ export class LineFile {
     }
   }
 
-  /** Opens the path anew, after logrotate moved the file. Goes on with the old file and throws when that fails. */
-  reopen(): void {
-    if (this.path === undefined) return
+  /** Goes on in this file, or in its own opened anew after logrotate moved it. Throws, and goes on as before, when it cannot be opened. */
+  reopen(path: string | undefined = this.path): void {
     const old = this.fd
-    this.fd = open(this.path)
+    this.fd = path === undefined ? STDOUT : open(path)
+    this.path = path
+    if (old === STDOUT) return
     if (this.writing === undefined) closeSync(old)
     else void this.writing.finally(() => closeSync(old))
   }
@@ -78,7 +79,7 @@ export class LineFile {
     this.isClosing = true
     if (this.draining === undefined) this.start()
     await this.draining
-    if (this.path !== undefined) closeSync(this.fd)
+    if (this.fd !== STDOUT) closeSync(this.fd)
   }
 
   private start(): void {

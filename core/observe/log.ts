@@ -10,7 +10,7 @@ import { pino } from 'pino'
 import { LineFile } from './line-file.ts'
 import type { PluginLog } from '../plugin/define.ts'
 
-export type LogLevel = 'debug' | 'info' | 'warn' | 'error' | 'silent'
+export type LogLevel = 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'silent'
 
 export interface LogOptions {
   readonly level: LogLevel
@@ -25,9 +25,11 @@ export interface LogOptions {
 
 /** The log of one gateway. A `PluginLog` itself, for the core's own lines. */
 export interface Log extends PluginLog {
-  /** The log of a plugin: every line carries its name. Takes the level of the moment. */
+  /** The log of a plugin: every line carries its name. */
   forPlugin(name: string): PluginLog
   setLevel(level: LogLevel): void
+  /** Goes on in another file; undefined is standard output. Throws, and goes on with the old one, when that fails. */
+  moveTo(file: string | undefined): void
   /** Opens the file anew after logrotate moved it; does nothing on standard output. Throws, and goes on with the old file, when that fails. */
   reopen(): void
   /** Writes what waits at once: for the exit of the process, and nothing after it. */
@@ -73,21 +75,29 @@ export function openLog({ level, file, now, maxBufferBytes = MAX_BUFFER_BYTES, o
   )
   return {
     ...pluginLog(root),
-    forPlugin: (plugin) => pluginLog(root.child({ plugin })),
+    forPlugin: (plugin) => pluginLog(root, { plugin }),
     setLevel: (level) => void (root.level = level),
-    reopen: () => lines.reopen(),
+    moveTo: (to) => lines.moveTo(to),
+    setFile: (file) => lines.reopen(file),
+    reopen: () => {
+      try {
+        lines.reopen()
+      } catch (error) {
+        root.error({ err: error }, 'the log file cannot be opened anew')
+      }
+    },
     flush: () => lines.flush(),
     close: () => lines.close(),
   }
 }
 
-function pluginLog(logger: pino.Logger): PluginLog {
+function pluginLog(logger: pino.Logger, always: Readonly<Record<string, unknown>> = {}): PluginLog {
   return {
     isEnabled: (level) => logger.isLevelEnabled(level),
-    debug: (fields, message) => logger.debug(fields, message),
-    info: (fields, message) => logger.info(fields, message),
-    warn: (fields, message) => logger.warn(fields, message),
-    error: (fields, message) => logger.error(fields, message),
+    debug: (fields, message) => logger.debug({ ...always, ...fields }, message),
+    info: (fields, message) => logger.info({ ...always, ...fields }, message),
+    warn: (fields, message) => logger.warn({ ...always, ...fields }, message),
+    error: (fields, message) => logger.error({ ...always, ...fields }, message),
   }
 }
 

@@ -1,0 +1,79 @@
+#!/usr/bin/env node
+/** The command line: argv, env, signals, exit codes. The only file that touches `process`. */
+import { readFileSync } from 'node:fs'
+import { parseArgs } from 'node:util'
+import { plugins } from '../plugins/index.ts'
+import { check, plan } from './commands.ts'
+import { ConfigurationError, startGateway } from './gateway.ts'
+import type { CommandContext } from './commands.ts'
+
+const USAGE = `usage: tollgate start [--config FILE]         runs the gateway (default conf/gateway.yaml)
+       tollgate check [--config FILE]         lists every problem of a configuration as file:line path: problem (hint)
+       tollgate plan ROUTE [--config FILE]    prints a route's chain: phase, priority, plugin, and where its configuration came from
+       tollgate --version | --help`
+
+const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as { version: string }
+
+const context: CommandContext = { catalogue: plugins, env: process.env, now: Date.now, print: (line) => void process.stdout.write(`${line}\n`) }
+
+/** Runs a command. Answers the exit code: 0, 1 for a failure, 2 for a command that was not understood. */
+async function run(argv: readonly string[]): Promise<number> {
+  let parsed
+  try {
+    parsed = parseArgs({
+      args: [...argv],
+      allowPositionals: true,
+      options: { config: { type: 'string', short: 'c', default: 'conf/gateway.yaml' }, version: { type: 'boolean' }, help: { type: 'boolean', short: 'h' } },
+    })
+  } catch (error) {
+    process.stderr.write(`${(error as Error).message}\n${USAGE}\n`)
+    return 2
+  }
+  const { values, positionals } = parsed
+  if (values.version) return say(version)
+  if (values.help) return say(USAGE)
+  const [command, ...rest] = positionals
+  if (command === 'start' && rest.length === 0) return start(values.config)
+  if (command === 'check' && rest.length === 0) return check(values.config, context)
+  if (command === 'plan' && rest.length === 1) return plan(rest[0]!, values.config, context)
+  process.stderr.write(`${USAGE}\n`)
+  return 2
+}
+
+function say(text: string): number {
+  context.print(text)
+  return 0
+}
+
+async function start(configFile: string): Promise<number> {
+  let gateway
+  try {
+    gateway = await startGateway({ ...context, configFile, version, nodeVersion: process.version })
+  } catch (error) {
+    process.stderr.write(`${error instanceof ConfigurationError ? error.message : `tollgate: ${(error as Error).message}`}\n`)
+    return 1
+  }
+  const { log } = gateway
+  // A rejection nobody waits for is a bug, but no reason to take everybody's calls down.
+  process.on('unhandledRejection', (error) => log.error({ err: error }, 'unhandled rejection'))
+  process.on('SIGHUP', () => {
+    log.reopen()
+    void gateway.reload()
+  })
+  await new Promise<void>((resolve) => {
+    let hasBeenAsked = false
+    for (const signal of ['SIGTERM', 'SIGINT'] as const) {
+      process.on(signal, () => {
+        if (hasBeenAsked) process.exit(1)
+        hasBeenAsked = true
+        log.info({ signal }, 'draining; a second signal ends at once')
+        void gateway.stop().then(resolve)
+      })
+    }
+  })
+  return 0
+}
+
+process.exitCode = await run(process.argv.slice(2))
+if (process.exitCode !== 0 || process.argv[2] !== 'start') process.exit()
+process.exit(0)
