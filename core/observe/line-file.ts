@@ -64,8 +64,13 @@ export class LineFile {
     }
   }
 
-  /** Goes on in this file, or in its own opened anew after logrotate moved it. Throws, and goes on as before, when it cannot be opened. */
-  reopen(path: string | undefined = this.path): void {
+  /** Opens the file anew, after logrotate moved it. Throws, and goes on with the old one, when that fails. */
+  reopen(): void {
+    if (this.path !== undefined) this.moveTo(this.path)
+  }
+
+  /** Goes on in another file; undefined is standard output. Throws, and goes on as before, when it cannot be opened. */
+  moveTo(path: string | undefined): void {
     const old = this.fd
     this.fd = path === undefined ? STDOUT : open(path)
     this.path = path

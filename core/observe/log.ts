@@ -1,7 +1,7 @@
 /**
  * The log: pino, one JSON object per line, to standard output or a file. Writing never blocks a request: lines wait
- * in a bounded buffer, what does not fit is dropped and counted, and the rest is written when the log is closed. Nothing that is
- * logged carries a key; should a field of a tell-tale name ever do so, its value is replaced by `[redacted]`.
+ * in a bounded buffer, and what does not fit is dropped and counted. Nothing that is logged carries a key; should
+ * a field of a tell-tale name ever do so, its value is replaced by `[redacted]`.
  *
  * Fields of every line: `level`, `time` (ISO 8601, UTC), `msg`; `plugin` where a plugin wrote it; `err` with type,
  * message and stack for an error. The other fields are the writer's own.
@@ -30,7 +30,7 @@ export interface Log extends PluginLog {
   setLevel(level: LogLevel): void
   /** Goes on in another file; undefined is standard output. Throws, and goes on with the old one, when that fails. */
   moveTo(file: string | undefined): void
-  /** Opens the file anew after logrotate moved it; does nothing on standard output. Throws, and goes on with the old file, when that fails. */
+  /** Opens the file anew after logrotate moved it. Goes on with the old one, and says so, when that fails. */
   reopen(): void
   /** Writes what waits at once: for the exit of the process, and nothing after it. */
   flush(): void
@@ -78,7 +78,6 @@ export function openLog({ level, file, now, maxBufferBytes = MAX_BUFFER_BYTES, o
     forPlugin: (plugin) => pluginLog(root, { plugin }),
     setLevel: (level) => void (root.level = level),
     moveTo: (to) => lines.moveTo(to),
-    setFile: (file) => lines.reopen(file),
     reopen: () => {
       try {
         lines.reopen()
