@@ -17,6 +17,16 @@ export function patternProblem(pattern: string): string | undefined {
   return PATTERN.test(pattern) ? undefined : 'must be a method, a prefix that ends in *, or *'
 }
 
+const PLAIN_METHOD = /^[!-~]+$/
+
+/**
+ * Whether a method is visible ASCII throughout, as all that nodes document are. Where a list is to keep something out, no
+ * wildcard should let another one in: nodes have looked methods up without regard to characters of no width (Nethermind).
+ */
+export function isPlainMethod(method: string): boolean {
+  return PLAIN_METHOD.test(method)
+}
+
 /** Compiles patterns and their values. The same pattern twice: the last one counts. */
 export function patternMap<V>(entries: Iterable<readonly [pattern: string, value: V]>): PatternMap<V> {
   const exact = new Map<string, readonly [string, V]>()

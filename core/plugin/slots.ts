@@ -2,6 +2,7 @@
  * Slots: the typed places where one plugin leaves a value for a later one. A slot belongs to a session (all its
  * frames see it) or to a call. Declared once, exported, indexed: reading one is an array access.
  */
+import { fact } from './define.ts'
 
 /** A place for a value on a session or on a call. Made by `sessionSlot` and `callSlot`. */
 export interface Slot<T, Scope extends 'session' | 'call' = 'session' | 'call'> {
@@ -66,3 +67,16 @@ export const network = sessionSlot<string>('network', 'network')
 export const tier = sessionSlot<string>('tier', 'tier')
 /** The price of a call in CU; filled by the plugin that prices. */
 export const cost = callSlot<number>('cost', 'cu')
+
+/** Methods that one line of a list offers to callers. */
+export interface OfferedMethod {
+  /** A method or a pattern of methods. */
+  readonly pattern: string
+  /** The networks on which the line offers it. */
+  readonly networks: readonly string[]
+  /** Reports a warning at the line. */
+  warn(message: string, hint?: string): void
+}
+
+/** What callers are offered; told by the plugin that admits methods. */
+export const offeredMethods = fact<readonly OfferedMethod[]>('offered-methods')
