@@ -3,9 +3,23 @@
  * a request has only the members jsonrpc, id, method, params, each at most once, their names written plainly.
  * Total: any bytes become a frame; what cannot be read becomes a fault in the place where it stood.
  */
-import { isAscii, isUtf8 } from 'node:buffer'
+import { isUtf8 } from 'node:buffer'
 import { RpcFault, RpcRequest } from './frame.ts'
-import { SYNTAX, TOO_DEEP, skipSpace, skipString, skipValue } from './scan.ts'
+import {
+  CLOSE_BRACE,
+  CLOSE_BRACKET,
+  COLON,
+  COMMA,
+  OPEN_BRACE,
+  OPEN_BRACKET,
+  QUOTE,
+  SYNTAX,
+  TOO_DEEP,
+  byteAt,
+  skipSpace,
+  skipString,
+  skipValue,
+} from './scan.ts'
 import { fromWire, jsonWire } from './wire.ts'
 import type { DecodeLimits, Frame } from './frame.ts'
 import type { Wire } from './wire.ts'
@@ -16,56 +30,135 @@ export interface DecodeOptions extends DecodeLimits {
   readonly strict: boolean
 }
 
-const OPEN_BRACKET = 0x5b
-const OPEN_BRACE = 0x7b
-const CLOSE_BRACKET = 0x5d
-const CLOSE_BRACE = 0x7d
-const COMMA = 0x2c
-const COLON = 0x3a
-const QUOTE = 0x22
-const LETTER_N = 0x6e
+/** Members of a request object, dropped ones included: four mean something, and a body of a million others must not cost a judgement each. */
+const MAX_MEMBERS = 32
 
-/** Decodes one document. Never throws. */
+/** Decodes one document, in one pass. Never throws. */
 export function decode(bytes: Uint8Array, options: DecodeOptions): Frame {
-  if (!isAscii(bytes) && !isUtf8(bytes)) return single(new RpcFault('null', 'parseError', 'not-utf8', 'Parse error: the body is not valid UTF-8'))
-  const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
-  const text = buffer.toString('latin1')
-  const start = skipSpace(text, 0)
-  const end = skipValue(text, start, options.maxDepth)
-  if (end === TOO_DEEP) return single(invalid('null', 'too-deep', `nested deeper than ${options.maxDepth} levels`))
-  if (end === SYNTAX)
-    return single(
-      new RpcFault('null', 'parseError', 'not-json', text.length === 0 ? 'Parse error: the body is empty' : 'Parse error: the body is not valid JSON'),
-    )
-  if (skipSpace(text, end) !== text.length)
-    return single(new RpcFault('null', 'parseError', 'trailing-bytes', 'Parse error: more text follows the JSON document'))
-  return text.charCodeAt(start) === OPEN_BRACKET ? decodeBatch(text, start, options) : single(decodeEntry(text, start, end, options))
+  if (!isUtf8(bytes)) return single(parseError('not-utf8', 'the body is not valid UTF-8'))
+  if (bytes.length === 0) return single(parseError('empty', 'the body is empty'))
+  const reader = new Reader(bytes, options)
+  const frame = reader.frame()
+  return frame === undefined ? single(reader.fault!) : frame
 }
 
 function single(entry: RpcRequest | RpcFault): Frame {
   return { isBatch: false, entries: [entry] }
 }
 
+function parseError(why: string, problem: string): RpcFault {
+  return new RpcFault('null', 'parseError', why, `Parse error: ${problem}`)
+}
+
 function invalid(id: Wire, why: string, problem: string): RpcFault {
   return new RpcFault(id, 'invalidRequest', why, `Invalid Request: ${problem}`)
 }
 
-/** `at` stands on the bracket of a text that is known to be valid JSON. */
-function decodeBatch(text: Wire, at: number, options: DecodeOptions): Frame {
-  const entries: (RpcRequest | RpcFault)[] = []
-  at = skipSpace(text, at + 1)
-  while (text.charCodeAt(at) !== CLOSE_BRACKET) {
-    if (entries.length === options.maxBatch) return single(invalid('null', 'batch-too-large', `a batch holds at most ${options.maxBatch} calls`))
-    const end = skipValue(text, at, options.maxDepth)
-    entries.push(decodeEntry(text, at, end, options))
-    at = skipSpace(text, end)
-    if (text.charCodeAt(at) === COMMA) at = skipSpace(text, at + 1)
+/** Reads one document from front to back. A method that answers undefined has met what spoils the whole document: `fault`. */
+class Reader {
+  fault: RpcFault | undefined
+  private readonly bytes: Uint8Array
+  /** What is cut out of the document is cut from its wire text. */
+  private readonly text: Wire
+  private readonly options: DecodeOptions
+  private at = 0
+
+  constructor(bytes: Uint8Array, options: DecodeOptions) {
+    this.bytes = bytes
+    this.text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('latin1')
+    this.options = options
   }
-  if (entries.length === 0) return single(invalid('null', 'empty-batch', 'an empty batch'))
-  return { isBatch: true, entries }
+
+  frame(): Frame | undefined {
+    this.at = skipSpace(this.bytes, 0)
+    const isBatch = byteAt(this.bytes, this.at) === OPEN_BRACKET
+    const frame = isBatch ? this.batch() : this.lone()
+    if (frame === undefined) return undefined
+    this.at = skipSpace(this.bytes, this.at)
+    return this.at === this.bytes.length ? frame : this.spoiled(parseError('trailing-bytes', 'more text follows the JSON document'))
+  }
+
+  private lone(): Frame | undefined {
+    const entry = this.entry(this.options.maxDepth)
+    return entry === undefined ? undefined : single(entry)
+  }
+
+  private batch(): Frame | undefined {
+    const entries: (RpcRequest | RpcFault)[] = []
+    this.at = skipSpace(this.bytes, this.at + 1)
+    if (byteAt(this.bytes, this.at) === CLOSE_BRACKET) {
+      this.at++
+      return single(invalid('null', 'empty-batch', 'an empty batch'))
+    }
+    for (;;) {
+      const entry = this.entry(this.options.maxDepth - 1)
+      if (entry === undefined) return undefined
+      if (entries.length === this.options.maxBatch) {
+        return this.spoiled(invalid('null', 'batch-too-large', `a batch holds at most ${this.options.maxBatch} calls`))
+      }
+      entries.push(entry)
+      this.at = skipSpace(this.bytes, this.at)
+      const c = byteAt(this.bytes, this.at++)
+      if (c === CLOSE_BRACKET) return { isBatch: true, entries }
+      if (c !== COMMA) return this.spoiled(NOT_JSON)
+      this.at = skipSpace(this.bytes, this.at)
+    }
+  }
+
+  private entry(maxDepth: number): RpcRequest | RpcFault | undefined {
+    if (byteAt(this.bytes, this.at) !== OPEN_BRACE) {
+      return this.value(maxDepth) === undefined ? undefined : invalid('null', 'not-an-object', 'a call must be an object')
+    }
+    const members = this.members(maxDepth)
+    return members === undefined ? undefined : toEntry(members, this.options)
+  }
+
+  private members(maxDepth: number): Members | undefined {
+    const { bytes, text } = this
+    const members: Members = { jsonrpc: '', id: '', method: '', params: '', wrong: undefined, hasTwoIds: false }
+    this.at = skipSpace(bytes, this.at + 1)
+    if (byteAt(bytes, this.at) === CLOSE_BRACE) {
+      this.at++
+      return members
+    }
+    for (let count = 1; ; count++) {
+      if (count > MAX_MEMBERS) return this.spoiled(invalid('null', 'too-many-members', `a call has at most ${MAX_MEMBERS} members`))
+      const nameEnd = byteAt(bytes, this.at) === QUOTE ? skipString(bytes, this.at) : SYNTAX
+      if (nameEnd === SYNTAX) return this.spoiled(NOT_JSON)
+      const name = text.slice(this.at + 1, nameEnd - 1)
+      this.at = skipSpace(bytes, nameEnd)
+      if (byteAt(bytes, this.at++) !== COLON) return this.spoiled(NOT_JSON)
+      this.at = skipSpace(bytes, this.at)
+      const value = this.value(maxDepth - 1)
+      if (value === undefined) return undefined
+      place(members, name, value, this.options.strict)
+      this.at = skipSpace(bytes, this.at)
+      const c = byteAt(bytes, this.at++)
+      if (c === CLOSE_BRACE) return members
+      if (c !== COMMA) return this.spoiled(NOT_JSON)
+      this.at = skipSpace(bytes, this.at)
+    }
+  }
+
+  /** Skips one value and returns its source text. */
+  private value(maxDepth: number): Wire | undefined {
+    const end = skipValue(this.bytes, this.at, maxDepth)
+    if (end === TOO_DEEP) return this.spoiled(invalid('null', 'too-deep', `nested deeper than ${this.options.maxDepth} levels`))
+    if (end === SYNTAX) return this.spoiled(NOT_JSON)
+    const source = this.text.slice(this.at, end)
+    this.at = end
+    return source
+  }
+
+  private spoiled(fault: RpcFault): undefined {
+    this.fault = fault
+    return undefined
+  }
 }
 
-/** The source spans of a request's members while it is read; '' stands for a member not seen. */
+const NOT_JSON = parseError('not-json', 'the body is not valid JSON')
+
+/** The source texts of a request's members while it is read; '' stands for a member not seen. */
 interface Members {
   jsonrpc: Wire
   id: Wire
@@ -76,53 +169,23 @@ interface Members {
   hasTwoIds: boolean
 }
 
-/** text[at, end) is known to be one valid JSON value. */
-function decodeEntry(text: Wire, at: number, end: number, options: DecodeOptions): RpcRequest | RpcFault {
-  if (text.charCodeAt(at) !== OPEN_BRACE) return invalid('null', 'not-an-object', 'a call must be an object')
-  const members = readMembers(text, at, end, options)
-  const hasId = members.id !== ''
-  const isIdUsable = hasId && !members.hasTwoIds && isId(members.id) && members.id.length <= options.maxIdBytes
-  const id = isIdUsable ? members.id : 'null'
-  if (members.wrong !== undefined) return invalid(id, members.wrong[0], members.wrong[1])
-  if (hasId && !isId(members.id)) return invalid(id, 'bad-id', 'id must be a string, a number or null')
-  if (hasId && !isIdUsable) return invalid(id, 'id-too-long', `id is longer than ${options.maxIdBytes} bytes`)
-  if (members.jsonrpc !== '"2.0"') return invalid(id, 'bad-version', 'jsonrpc must be "2.0"')
-  if (members.method.charCodeAt(0) !== QUOTE) return invalid(id, 'bad-method', 'method must be a string')
-  const opener = members.params.charCodeAt(0)
-  if (members.params !== '' && opener !== OPEN_BRACKET && opener !== OPEN_BRACE) return invalid(id, 'bad-params', 'params must be an array or an object')
-
-  const isPlain = !members.method.includes('\\')
-  const method = isPlain ? fromWire(members.method.slice(1, -1)) : (JSON.parse(fromWire(members.method)) as string)
-  if (method === '') return invalid(id, 'bad-method', 'method must not be empty')
-  if (method.length > options.maxMethodLength) return invalid(id, 'method-too-long', `method is longer than ${options.maxMethodLength} characters`)
-  return new RpcRequest(hasId ? id : undefined, method, isPlain ? members.method : jsonWire(method), members.params === '' ? undefined : members.params)
-}
-
-function readMembers(text: Wire, at: number, end: number, options: DecodeOptions): Members {
-  const members: Members = { jsonrpc: '', id: '', method: '', params: '', wrong: undefined, hasTwoIds: false }
-  at = skipSpace(text, at + 1)
-  while (text.charCodeAt(at) !== CLOSE_BRACE && at < end) {
-    const nameEnd = skipString(text, at)
-    const name = text.slice(at + 1, nameEnd - 1)
-    let valueAt = skipSpace(text, nameEnd)
-    if (text.charCodeAt(valueAt) === COLON) valueAt = skipSpace(text, valueAt + 1)
-    const valueEnd = skipValue(text, valueAt, options.maxDepth)
-    if (name === 'jsonrpc' || name === 'id' || name === 'method' || name === 'params') {
-      if (members[name] !== '') {
-        members.wrong ??= ['duplicate-member', `the member ${name} stands twice`]
-        if (name === 'id') members.hasTwoIds = true
-      }
-      members[name] = text.slice(valueAt, valueEnd)
-    } else judgeUnknown(name, members, options.strict)
-    at = skipSpace(text, valueEnd)
-    if (text.charCodeAt(at) === COMMA) at = skipSpace(text, at + 1)
+function place(members: Members, name: Wire, value: Wire, strict: boolean): void {
+  if (name !== 'jsonrpc' && name !== 'id' && name !== 'method' && name !== 'params') return judgeUnknown(name, members, strict)
+  if (members[name] !== '') {
+    members.wrong ??= ['duplicate-member', `the member ${name} stands twice`]
+    if (name === 'id') members.hasTwoIds = true
   }
-  return members
+  members[name] = value
 }
+
+/** What the longest of the four names comes to when each of its letters is written as \uXXXX. */
+const MAX_ESCAPED_NAME = 'jsonrpc'.length * 6
 
 /** A name that is not plainly one of the four. One that only becomes one of them by unescaping is refused in any mode. */
 function judgeUnknown(name: Wire, members: Members, strict: boolean): void {
-  const plain = name.includes('\\') ? (JSON.parse(`"${fromWire(name)}"`) as string) : fromWire(name)
+  const isEscaped = name.length <= MAX_ESCAPED_NAME && name.includes('\\')
+  if (!isEscaped && members.wrong !== undefined) return
+  const plain = isEscaped ? (JSON.parse(`"${fromWire(name)}"`) as string) : fromWire(name)
   if (plain === 'jsonrpc' || plain === 'id' || plain === 'method' || plain === 'params') {
     members.wrong ??= ['escaped-member', `the member name ${plain} must be written without escapes`]
     if (plain === 'id') members.hasTwoIds = true
@@ -132,7 +195,26 @@ function judgeUnknown(name: Wire, members: Members, strict: boolean): void {
   }
 }
 
+function toEntry(members: Members, options: DecodeOptions): RpcRequest | RpcFault {
+  const { id: source, method: methodText, params } = members
+  const isIdUsable = source !== '' && !members.hasTwoIds && isId(source) && source.length <= options.maxIdBytes
+  const id = isIdUsable ? source : 'null'
+  if (members.wrong !== undefined) return invalid(id, members.wrong[0], members.wrong[1])
+  if (source !== '' && !isId(source)) return invalid(id, 'bad-id', 'id must be a string, a number or null')
+  if (source !== '' && !isIdUsable) return invalid(id, 'id-too-long', `id is longer than ${options.maxIdBytes} bytes`)
+  if (members.jsonrpc !== '"2.0"') return invalid(id, 'bad-version', 'jsonrpc must be "2.0"')
+  if (!methodText.startsWith('"')) return invalid(id, 'bad-method', 'method must be a string')
+  if (params !== '' && !params.startsWith('[') && !params.startsWith('{')) return invalid(id, 'bad-params', 'params must be an array or an object')
+
+  const isPlain = !methodText.includes('\\')
+  const method = isPlain ? fromWire(methodText.slice(1, -1)) : (JSON.parse(fromWire(methodText)) as string)
+  if (method === '') return invalid(id, 'bad-method', 'method must not be empty')
+  // Readers do not agree on half a pair: Go makes it U+FFFD, serde refuses it, JavaScript keeps it.
+  if (!isPlain && !method.isWellFormed()) return invalid(id, 'bad-method', 'method must not hold half a surrogate pair')
+  if (method.length > options.maxMethodLength) return invalid(id, 'method-too-long', `method is longer than ${options.maxMethodLength} characters`)
+  return new RpcRequest(source === '' ? undefined : source, method, isPlain ? methodText : jsonWire(method), params === '' ? undefined : params)
+}
+
 function isId(source: Wire): boolean {
-  const c = source.charCodeAt(0)
-  return c === QUOTE || (c === LETTER_N && source === 'null') || c === 0x2d || (c >= 0x30 && c <= 0x39)
+  return source.startsWith('"') || source === 'null' || /^[-0-9]/.test(source)
 }
