@@ -60,6 +60,7 @@ export class FrameRun implements FrameView {
   private callAt = 0
   private stepAt = 0
   private isCancelled = false
+  private readonly afterAnswer: (() => void)[] = []
   private exchange: ExchangeContext | undefined
 
   constructor(session: LiveSession, requestId: string, requestBytes: number, pipeline: Pipeline, done: (answer: Answer) => void) {
@@ -213,7 +214,13 @@ export class FrameRun implements FrameView {
     const alive = this.calls.filter((call) => call.outcome === undefined)
     if (alive.length === 0) return this.reply()
     const sentAt = this.pipeline.monotonicMs()
-    this.exchange = { isBatch: this.isBatch, rewrite: this.session.upstreamRequest, cancel: undefined }
+    this.exchange = {
+      isBatch: this.isBatch,
+      rewrite: this.session.upstreamRequest,
+      subscriber: this.session.subscriber,
+      afterAnswer: this.afterAnswer,
+      cancel: undefined,
+    }
     const resume = (outcomes: readonly Outcome[] | undefined): void => {
       this.upstreamMs = this.pipeline.monotonicMs() - sentAt
       this.exchange = undefined
@@ -272,6 +279,7 @@ export class FrameRun implements FrameView {
     this.totalMs = this.pipeline.monotonicMs() - this.startedAt
     this.pipeline.framesInFlight[this.session.scheme].value--
     this.done({ document, status: this.status, headers: refusal === undefined ? undefined : refusalHeaders(refusal) })
+    for (const run of this.afterAnswer) run()
     for (const step of this.chain.log) this.observe(step)
   }
 

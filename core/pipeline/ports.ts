@@ -1,5 +1,7 @@
 /** What the pipeline needs of the rooms that serve it. The consumer owns the port; upstream/ and meter/ conform. */
+import type { Document } from '../jsonrpc/encode.ts'
 import type { Draw } from '../plugin/budget.ts'
+import type { WebSocketSettings } from '../plugin/define.ts'
 import type { Outcome } from '../plugin/outcome.ts'
 import type { UpstreamRequest } from '../plugin/session.ts'
 import type { RpcRequest } from '../jsonrpc/frame.ts'
@@ -12,12 +14,41 @@ export interface Upstream {
    * every failure of a node is a refusal (upstreamUnavailable, upstreamTimeout).
    */
   exchange(requests: readonly RpcRequest[], context: ExchangeContext): Promise<readonly Outcome[]>
+  /** Whether a node can be reached now: asked before a WebSocket handshake is answered. */
+  reach(settings: WebSocketSettings): Promise<boolean>
+}
+
+/** The client's end of a WebSocket session, as an upstream sees it. One per session, for as long as it lasts. */
+export interface Subscriber {
+  readonly settings: WebSocketSettings
+  /** What the session asks of requests to a node. */
+  readonly rewrite: UpstreamRequest
+  /** Hands on one subscription notification; it is metered, and dropped where the chain says so. */
+  push(notification: Notification): void
+  /** Ends the session: a node closed a dedicated socket, or a subscription cannot be kept. Codes of RFC 6455 section 7.4. */
+  close(code: number, reason: string): void
+  /** Runs once when the session has ended, with the client's close code and reason. */
+  onClose(run: (code: number, reason: string) => void): void
+}
+
+/** One subscription notification, addressed to one client. */
+export interface Notification {
+  /** The method that subscribed, such as `eth_subscribe`. */
+  readonly subscribeMethod: string
+  /** The first param of the subscription where that is a word, such as `newHeads`; else ''. */
+  readonly topic: string
+  /** The whole message, with the client's own subscription id. */
+  readonly message: Document
 }
 
 /** What the upstream is told of the frame, and how the frame reaches the upstream while it works. */
 export interface ExchangeContext {
   readonly isBatch: boolean
   readonly rewrite: UpstreamRequest
+  /** The client's end of a WebSocket; undefined over HTTP, where nothing can be pushed. */
+  readonly subscriber: Subscriber | undefined
+  /** What runs once the answer has been handed to the client's socket: a subscription's first notification waits for it. */
+  readonly afterAnswer: (() => void)[]
   /** Set by the upstream while it works; called at most once, when the client has gone: drop the work. */
   cancel: (() => void) | undefined
 }

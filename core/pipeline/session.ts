@@ -1,10 +1,10 @@
 /** The session behind the plugins' view of it: one HTTP request, or one WebSocket connection. */
 import { consumer, network, tier } from '../plugin/slots.ts'
 import type { Consumer, Slot } from '../plugin/slots.ts'
-import type { Session, UpstreamRequest } from '../plugin/session.ts'
+import type { Session, Traffic, UpstreamRequest } from '../plugin/session.ts'
 import type { Refusal } from '../plugin/outcome.ts'
 import type { Chain, OpenStep } from './chain.ts'
-import type { Upstream } from './ports.ts'
+import type { Subscriber, Upstream } from './ports.ts'
 
 /** What a transport knows of a session before anything was decided. */
 export interface Origin {
@@ -48,6 +48,9 @@ export class LiveSession implements Session {
   destination: Destination
   /** The chain that judges this session's calls. */
   chain: Chain
+  traffic: Traffic | undefined
+  /** The client's socket, for what an upstream pushes; undefined over HTTP. */
+  subscriber: Subscriber | undefined
   /** Why the session may not go on; every call of it is met with this. */
   refusal: Refusal | undefined
   /** The plugin that refused it. */

@@ -36,6 +36,8 @@ export interface Draw {
   held: number
   /** What is left for others after this frame's draws, or what there was when it was refused. */
   remaining: number
+  /** What the window counts in all, after this frame's draws. */
+  used: number
   /** Milliseconds until the window has forgotten all that is in it, or the cycle ends. */
   resetMs: number
   /** Milliseconds until `cost` fits; Infinity when it never can because it is above the limit. Only after a refusal. */
@@ -54,5 +56,5 @@ export function draw(
   refused: (draw: Draw) => Refusal,
   unit: 'cu' | 'call' = 'cu',
 ): Draw {
-  return { budget, key, limit, window, cost, unit, refused, held: 0, remaining: 0, resetMs: 0, retryAfterMs: 0, epoch: 0 }
+  return { budget, key, limit, window, cost, unit, refused, held: 0, remaining: 0, used: 0, resetMs: 0, retryAfterMs: 0, epoch: 0 }
 }

@@ -51,6 +51,8 @@ export interface Push {
   readonly topic: string
   /** Size of the notification in bytes. */
   readonly bytes: number
+  /** Its price in CU, 0 until a plugin prices it. */
+  cost: number
 }
 
 /** How WebSocket sessions are served on the routes that have the plugin which returns this. Checked by its schema. */

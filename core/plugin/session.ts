@@ -25,6 +25,8 @@ export interface Session {
   readonly routeId: string
   /** When the session began, in epoch milliseconds. */
   readonly openedAt: number
+  /** What has passed through a WebSocket so far; undefined for an HTTP request. */
+  readonly traffic: Traffic | undefined
   /** What the session asks of the request that goes to a node. */
   readonly upstreamRequest: UpstreamRequest
 
@@ -43,6 +45,19 @@ export interface Session {
   setHeader(name: string, value: string): void
   /** The session's right to exist ends at this epoch millisecond: a WebSocket is then closed with 4401. */
   expireAt(epochMs: number): void
+}
+
+/** What has passed through one WebSocket. */
+export interface Traffic {
+  readonly messagesIn: number
+  readonly messagesOut: number
+  readonly bytesIn: number
+  readonly bytesOut: number
+  /** Subscription notifications sent, and those dropped by a plugin, a limit or a slow reader. */
+  readonly pushes: number
+  readonly pushesDropped: number
+  /** The code with which it was closed (RFC 6455 section 7.4); undefined while it is open. */
+  readonly closeCode: number | undefined
 }
 
 /** What plugins may change about the HTTP request that goes to a node. Nothing of the client's is forwarded unasked. */
