@@ -13,8 +13,8 @@ import { openLog } from './observe/log.ts'
 import { createMetrics } from './observe/metrics.ts'
 import { LiveSession } from './pipeline/session.ts'
 import { buildLanes } from './route/lanes.ts'
+import { acceptWebSockets } from './transport/handshake.ts'
 import { startHttp } from './transport/http.ts'
-import { DEFAULT_LIMITS } from './transport/limits.ts'
 import { UpstreamSet } from './upstream/set.ts'
 import type { AddressInfo } from 'node:net'
 import type { AdminListener } from './admin/server.ts'
@@ -26,10 +26,11 @@ import type { CoreMetrics } from './observe/core-metrics.ts'
 import type { Log } from './observe/log.ts'
 import type { MetricsRegistry } from './observe/metrics.ts'
 import type { Pipeline } from './pipeline/frame-run.ts'
-import type { Origin } from './pipeline/session.ts'
+import type { Destination, Origin } from './pipeline/session.ts'
 import type { AnyPlugin } from './plugin/define.ts'
 import type { Lanes } from './route/lanes.ts'
 import type { Door } from './transport/door.ts'
+import type { SocketSessions } from './transport/handshake.ts'
 import type { HttpListener } from './transport/http.ts'
 
 /** A configuration that cannot be used, with everything that is wrong with it. */
@@ -115,6 +116,7 @@ class RunningGateway implements Gateway, Door {
   private snapshot: Snapshot
   private lanes: Lanes
   private http: HttpListener | undefined
+  private sockets: SocketSessions | undefined
   private admin: AdminListener | undefined
   private watch: FileWatch | undefined
   private reloading: Promise<boolean> | undefined
@@ -145,7 +147,8 @@ class RunningGateway implements Gateway, Door {
   }
 
   async listen(settings: Settings, files: readonly FileVersion[]): Promise<void> {
-    this.http = await startHttp(this, DEFAULT_LIMITS, settings.listen)
+    this.http = await startHttp(this, settings.limits, settings.listen)
+    this.sockets = acceptWebSockets(this.http.server, this)
     this.admin = await startAdmin(
       {
         notReady: () => (this.isDraining() ? ['draining'] : []),
@@ -161,7 +164,15 @@ class RunningGateway implements Gateway, Door {
   enter(origin: Origin): LiveSession | undefined {
     const destination = this.lanes(origin.host, origin.path)
     if (destination === undefined) return undefined
-    return new LiveSession(origin, destination, `${this.requestIdPrefix}${(this.requestCount++).toString(36)}`, this.parts.deps.now())
+    return new LiveSession(origin, destination, `${this.requestIdPrefix}${(this.requestCount++).toString(36)}`, this.now())
+  }
+
+  find(host: string, path: string): Destination | undefined {
+    return this.lanes(host, path)
+  }
+
+  now(): number {
+    return this.parts.deps.now()
   }
 
   isDraining(): boolean {
@@ -183,7 +194,7 @@ class RunningGateway implements Gateway, Door {
     const { config } = this.parts.metrics
     const { snapshot, problems, warnings, files } = await buildSnapshot(this.parts.configFile, { ...this.parts.deps, generation: this.snapshot.generation + 1 })
     this.watch?.update(files)
-    config.lastReloadTimestamp.value = this.parts.deps.now() / 1000
+    config.lastReloadTimestamp.value = this.now() / 1000
     config.lastReloadSuccess.value = snapshot === undefined ? 0 : 1
     if (snapshot === undefined) {
       config.refused.value++
@@ -192,6 +203,7 @@ class RunningGateway implements Gateway, Door {
     }
     config.reloaded.value++
     this.lanes = this.use(snapshot)
+    this.sockets?.rejudge()
     this.log.info({ generation: snapshot.generation }, 'configuration reloaded')
     reportWarnings(this.log, warnings)
     return true
@@ -210,14 +222,20 @@ class RunningGateway implements Gateway, Door {
 
   stop(): Promise<void> {
     if (this.stopped === undefined) this.stopped = this.drain()
-    else this.http?.cut()
+    else this.cut()
     return this.stopped
+  }
+
+  private cut(): void {
+    this.sockets?.cut()
+    this.http?.cut()
   }
 
   private async drain(): Promise<void> {
     this.watch?.close()
     if (this.http !== undefined) {
-      const cut = setTimeout(() => this.http?.cut(), this.snapshot.settings.drainTimeoutMs)
+      const cut = setTimeout(() => this.cut(), this.snapshot.settings.drainTimeoutMs)
+      this.sockets?.drain()
       await this.http.drain()
       clearTimeout(cut)
     }

@@ -14,12 +14,3 @@ export interface TransportLimits {
   /** Answers under this many bytes are not compressed. */
   readonly compressOverBytes: number
 }
-
-export const DEFAULT_LIMITS: TransportLimits = {
-  maxBodyBytes: 1_048_576,
-  headersTimeoutMs: 10_000,
-  requestTimeoutMs: 15_000,
-  keepAliveTimeoutMs: 65_000, // longer than the 60 s of the usual load balancer, so that it closes first
-  maxHeaderBytes: 16_384,
-  compressOverBytes: 1024,
-}

@@ -1,0 +1,176 @@
+/**
+ * The WebSocket handshake (RFC 6455 section 4): everything that may refuse a session does so here, before the 101, as a
+ * plain HTTP answer. A socket that becomes a WebSocket is handed to `SocketSession`.
+ */
+import { STATUS_CODES } from 'node:http'
+import { WebSocketServer } from 'ws'
+import { errors } from '../jsonrpc/errors.ts'
+import { encodeRefusal, refusalHeaders } from '../pipeline/frame-run.ts'
+import { closeSession, openSession } from '../pipeline/open.ts'
+import { refuse } from '../plugin/outcome.ts'
+import { SocketSession } from './socket-session.ts'
+import { peerOf, readTarget } from './target.ts'
+import type { IncomingMessage, Server } from 'node:http'
+import type { Duplex } from 'node:stream'
+import type { WebSocketSettings } from '../plugin/define.ts'
+import type { Refusal } from '../plugin/outcome.ts'
+import type { LiveSession } from '../pipeline/session.ts'
+import type { Door } from './door.ts'
+
+/** Deflate contexts of one socket: 2 × 2^11 bytes of window and no memory kept between messages. */
+const DEFLATE = {
+  serverNoContextTakeover: true,
+  clientNoContextTakeover: true,
+  serverMaxWindowBits: 11,
+  threshold: 1024,
+  concurrencyLimit: 4,
+  zlibDeflateOptions: { level: 1, memLevel: 4 },
+}
+
+const refusals = {
+  badTarget: refuse('invalidRequest', 'bad-target', { status: 400, message: 'Bad request target or Host header' }),
+  notWebSocket: refuse('invalidRequest', 'bad-upgrade', { status: 400, message: 'The only upgrade is to WebSocket: send Upgrade: websocket' }),
+  method: refuse('invalidRequest', 'http-method', { status: 405, message: 'A WebSocket handshake is a GET', headers: { Allow: 'GET' } }),
+  version: refuse('invalidRequest', 'websocket-version', {
+    status: 426,
+    message: 'Only WebSocket version 13 is spoken here',
+    headers: { Upgrade: 'websocket', 'Sec-WebSocket-Version': '13' },
+  }),
+  key: refuse('invalidRequest', 'websocket-key', { status: 400, message: 'Sec-WebSocket-Key is missing or malformed' }),
+  noRoute: refuse('invalidRequest', 'no-route', { status: 404, message: 'No such network or path' }),
+  noWebSocket: refuse('invalidRequest', 'no-websocket', { status: 404, message: 'This path serves no WebSocket; use HTTP POST' }),
+  origin: refuse('blocked', 'origin', { message: 'This origin is not allowed' }),
+  draining: refuse('overloaded', 'draining', { message: 'The gateway is shutting down; connect again' }),
+  unreachable: refuse('upstreamUnavailable', 'no-node', { message: 'No node can be reached' }),
+} satisfies Record<string, Refusal>
+
+/** The open WebSocket sessions of a listener. */
+export interface SocketSessions {
+  /** Judges every open session anew, after a new snapshot: a revoked key ends it, a changed plan counts from now on. */
+  rejudge(): void
+  /** Closes every session with 1001, each after the answers that are under way. */
+  drain(): void
+  /** Cuts what is still open. */
+  cut(): void
+}
+
+/** Serves WebSocket handshakes on an HTTP server. */
+export function acceptWebSockets(server: Server, door: Door): SocketSessions {
+  const open = new Set<SocketSession>()
+  const sessionOf = new WeakMap<IncomingMessage, LiveSession>()
+  const made = new WeakMap<WebSocketSettings, WebSocketServer>()
+
+  function handshakesFor(settings: WebSocketSettings): WebSocketServer {
+    let handshakes = made.get(settings)
+    if (handshakes === undefined) {
+      handshakes = new WebSocketServer({
+        noServer: true,
+        clientTracking: false,
+        handleProtocols: chooseProtocol,
+        maxPayload: settings.maxMessageBytes,
+        perMessageDeflate: settings.compression ? DEFLATE : false,
+      })
+      handshakes.on('headers', (headers: string[], request: IncomingMessage) => {
+        for (const [name, value] of Object.entries(sessionOf.get(request)?.responseHeaders ?? {})) headers.push(`${name}: ${value}`)
+      })
+      made.set(settings, handshakes)
+    }
+    return handshakes
+  }
+
+  function complete(request: IncomingMessage, socket: Duplex, head: Buffer, session: LiveSession, settings: WebSocketSettings): void {
+    sessionOf.set(request, session)
+    handshakesFor(settings).handleUpgrade(request, socket, head, (webSocket) => {
+      const socketSession: SocketSession = new SocketSession(webSocket, session, settings, door, () => open.delete(socketSession))
+      open.add(socketSession)
+    })
+  }
+
+  server.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) => {
+    socket.on('error', () => socket.destroy())
+    new Handshake(request, socket, door).begin((session, settings) => complete(request, socket, head, session, settings))
+  })
+
+  return {
+    rejudge: () => {
+      for (const session of open) session.rejudge()
+    },
+    drain: () => {
+      for (const session of open) session.drain()
+    },
+    cut: () => {
+      for (const session of open) session.cut()
+    },
+  }
+}
+
+/** `bearer.<key>` carries a key where a browser can set no header; another protocol that the client offers is preferred, so that no key is echoed. */
+function chooseProtocol(offered: Set<string>): string | false {
+  const [first] = offered
+  return [...offered].find((protocol) => !protocol.startsWith('bearer.')) ?? first ?? false
+}
+
+class Handshake {
+  private readonly request: IncomingMessage
+  private readonly socket: Duplex
+  private readonly door: Door
+  private session: LiveSession | undefined
+
+  constructor(request: IncomingMessage, socket: Duplex, door: Door) {
+    this.request = request
+    this.socket = socket
+    this.door = door
+  }
+
+  begin(complete: (session: LiveSession, settings: WebSocketSettings) => void): void {
+    const wrong = wrongWithRequest(this.request)
+    if (wrong !== undefined) return this.refuse(wrong)
+    if (this.door.isDraining()) return this.refuse(refusals.draining)
+    const target = readTarget(this.request)
+    if (target === undefined) return this.refuse(refusals.badTarget)
+    const session = this.door.enter({ scheme: 'ws', httpMethod: 'GET', peer: peerOf(this.request), headers: this.request.headers, ...target })
+    if (session === undefined) return this.refuse(refusals.noRoute)
+    this.session = session
+    openSession(session, this.door.pipeline, (answer) => {
+      const settings = session.chain.webSocket
+      if (answer !== undefined) return this.answer(answer.status, answer.headers, '')
+      if (session.refusal !== undefined) return this.refuse(session.refusal)
+      if (settings === undefined) return this.refuse(refusals.noWebSocket)
+      if (!originAllowed(this.request.headers.origin, settings.origins)) return this.refuse(refusals.origin)
+      void session.destination.upstream.reach(settings).then((isReachable) => {
+        if (!isReachable) this.refuse(refusals.unreachable)
+        else if (this.socket.destroyed) closeSession(session, this.door.pipeline)
+        else complete(session, settings)
+      })
+    })
+  }
+
+  private refuse(refusal: Refusal): void {
+    if (refusal !== this.session?.refusal) this.door.refusedAtEdge(refusal.why)
+    const text = encodeRefusal('null', refusal, this.session?.requestId ?? '')
+    this.answer(refusal.status ?? errors[refusal.name].status, { 'Content-Type': 'application/json', ...refusalHeaders(refusal) }, text)
+  }
+
+  private answer(status: number, headers: Readonly<Record<string, string>>, body: string): void {
+    const lines = [`HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ''}`, 'Connection: close', `Content-Length: ${body.length}`]
+    for (const [name, value] of Object.entries({ ...this.session?.responseHeaders, ...headers })) lines.push(`${name}: ${value}`)
+    this.socket.once('finish', () => this.socket.destroy())
+    this.socket.end(`${lines.join('\r\n')}\r\n\r\n${body}`, 'latin1')
+    if (this.session !== undefined) closeSession(this.session, this.door.pipeline)
+  }
+}
+
+const KEY = /^[+/0-9A-Za-z]{22}==$/
+
+function wrongWithRequest(request: IncomingMessage): Refusal | undefined {
+  if (request.headers.upgrade?.toLowerCase() !== 'websocket') return refusals.notWebSocket
+  if (request.method !== 'GET') return refusals.method
+  if (request.headers['sec-websocket-version'] !== '13') return refusals.version
+  if (!KEY.test(request.headers['sec-websocket-key'] ?? '')) return refusals.key
+  return undefined
+}
+
+/** Browsers send an Origin and other clients need not (RFC 6455 section 10.2): without one there is nothing to check. */
+function originAllowed(origin: string | undefined, allowed: readonly string[] | undefined): boolean {
+  return origin === undefined || allowed === undefined || allowed.includes('*') || allowed.includes(origin)
+}

@@ -1,0 +1,259 @@
+/**
+ * One WebSocket: its messages are frames of one session, judged by the very chain that judges HTTP requests. Bounded
+ * everywhere: calls in flight (the socket is paused, not refused), bytes towards a slow reader, undecodable messages, silence.
+ */
+import { documentBytes } from '../jsonrpc/encode.ts'
+import { FrameRun } from '../pipeline/frame-run.ts'
+import { isPromise } from '../pipeline/hooks.ts'
+import { closeSession, openSession } from '../pipeline/open.ts'
+import { admitPush } from '../pipeline/push.ts'
+import { Outbox } from './outbox.ts'
+import type { WebSocket } from 'ws'
+import type { Answer } from '../pipeline/frame-run.ts'
+import type { Notification, Subscriber } from '../pipeline/ports.ts'
+import type { LiveSession } from '../pipeline/session.ts'
+import type { WebSocketSettings } from '../plugin/define.ts'
+import type { Traffic, UpstreamRequest } from '../plugin/session.ts'
+import type { Door } from './door.ts'
+
+/** Close codes: RFC 6455 section 7.4.1, and the private use range for what HTTP would call 401. */
+const GOING_AWAY = 1001
+const POLICY_VIOLATION = 1008
+const TRY_AGAIN_LATER = 1013
+const UNAUTHORIZED = 4401
+const NO_STATUS = 1005
+const ABNORMAL = 1006
+
+/** A close that the client does not answer is cut off after this. */
+const CLOSE_TIMEOUT_MS = 5000
+/** setTimeout takes no more than 2^31 - 1. */
+const MAX_TIMER_MS = 2_147_483_647
+/** Pings that may go unanswered. */
+const MISSED_PONGS = 2
+
+export class SocketSession implements Subscriber, Traffic {
+  readonly settings: WebSocketSettings
+  messagesIn = 0
+  messagesOut = 0
+  bytesIn = 0
+  bytesOut = 0
+  pushes = 0
+  pushesDropped = 0
+  closeCode: number | undefined
+
+  private readonly socket: WebSocket
+  private readonly session: LiveSession
+  private readonly door: Door
+  private readonly gone: () => void
+  private readonly outbox: Outbox
+  private readonly runs = new Set<FrameRun>()
+  private readonly closers: ((code: number, reason: string) => void)[] = []
+  /** Messages that arrived while the socket was already being paused, or while the session is judged anew. */
+  private readonly waiting: Buffer[] = []
+  private callsInFlight = 0
+  private undecodable = 0
+  private unansweredPings = 0
+  private isJudging = false
+  private isClosing = false
+  private pushTail: Promise<void> | undefined
+  private pinger: NodeJS.Timeout | undefined
+  private lifetime: NodeJS.Timeout | undefined
+  private expiry: NodeJS.Timeout | undefined
+
+  constructor(socket: WebSocket, session: LiveSession, settings: WebSocketSettings, door: Door, gone: () => void) {
+    this.socket = socket
+    this.session = session
+    this.settings = settings
+    this.door = door
+    this.gone = gone
+    this.outbox = new Outbox(socket, settings, () => this.close(TRY_AGAIN_LATER, 'reading too slowly'))
+    session.traffic = this
+    session.subscriber = this
+    socket.on('message', (data: Buffer) => this.receive(data))
+    socket.on('pong', () => (this.unansweredPings = 0))
+    socket.on('error', () => undefined) // ws closes with the right code (1002, 1007, 1009) by itself
+    socket.on('close', (code, reason) => this.ended(code, reason.toString('utf8')))
+    this.pinger = setInterval(() => this.ping(), settings.pingIntervalMs)
+    this.limitLifetime()
+  }
+
+  get rewrite(): UpstreamRequest {
+    return this.session.upstreamRequest
+  }
+
+  // Messages up
+
+  private receive(data: Buffer): void {
+    if (this.isClosing) return
+    this.messagesIn++
+    this.bytesIn += data.length
+    if (this.mustWait() || this.waiting.length > 0) this.hold(data)
+    else this.run(data)
+  }
+
+  private mustWait(): boolean {
+    return this.isJudging || this.callsInFlight >= this.settings.maxInFlight
+  }
+
+  private hold(data: Buffer): void {
+    this.waiting.push(data)
+    this.socket.pause()
+  }
+
+  private release(): void {
+    while (this.waiting.length > 0 && !this.mustWait() && !this.isClosing) this.run(this.waiting.shift()!)
+    if (this.waiting.length === 0 && !this.mustWait()) this.socket.resume()
+  }
+
+  private run(data: Buffer): void {
+    let calls = 0
+    let isAnswered = false
+    const run = new FrameRun(this.session, `${this.session.requestId}-${this.messagesIn}`, data.length, this.door.pipeline, (answer) => {
+      isAnswered = true
+      this.callsInFlight -= calls
+      this.runs.delete(run)
+      this.answer(run, answer)
+    })
+    run.start(data)
+    if (isAnswered) return
+    this.runs.add(run)
+    calls = run.calls.length
+    this.callsInFlight += calls
+    if (this.mustWait()) this.socket.pause()
+  }
+
+  private answer(run: FrameRun, answer: Answer): void {
+    if (answer.document !== undefined && !this.isOver()) {
+      this.messagesOut++
+      this.bytesOut += documentBytes(answer.document)
+      this.outbox.answer(answer.document)
+    }
+    const isUndecodable = !run.isBatch && run.calls[0]?.request === undefined
+    if (isUndecodable && ++this.undecodable >= this.settings.maxErrors) this.close(POLICY_VIOLATION, 'too many messages that are not JSON-RPC')
+    if (this.isClosing) {
+      if (this.runs.size === 0) this.finishClose()
+    } else this.release()
+  }
+
+  // Notifications down
+
+  push(notification: Notification): void {
+    if (this.isClosing) return
+    if (this.pushTail !== undefined) {
+      this.pushTail = this.pushTail.then(() => this.pushNow(notification))
+      return
+    }
+    const admitted = this.pushNow(notification)
+    if (admitted === undefined) return
+    const tail = admitted.then(() => {
+      if (this.pushTail === tail) this.pushTail = undefined
+    })
+    this.pushTail = tail
+  }
+
+  /** Answers a promise where the meter has to be waited for: notifications keep their order. */
+  private pushNow({ subscribeMethod, topic, message }: Notification): Promise<void> | undefined {
+    const bytes = documentBytes(message)
+    const admitted = admitPush(this.session, { session: this.session, method: subscribeMethod, topic, bytes, cost: 0 }, this.door.pipeline)
+    const send = (isAdmitted: boolean): void => {
+      if (this.isClosing) return
+      if (!isAdmitted) {
+        this.pushesDropped++
+        return
+      }
+      this.pushes++
+      this.bytesOut += bytes
+      this.pushesDropped += this.outbox.notification(message, bytes)
+    }
+    if (isPromise(admitted)) return admitted.then(send)
+    send(admitted)
+    return undefined
+  }
+
+  onClose(run: (code: number, reason: string) => void): void {
+    this.closers.push(run)
+  }
+
+  // Identity
+
+  /** Judges the session by the snapshot of now. What was admitted under the old one goes on; the next message is judged by the new. */
+  rejudge(): void {
+    if (this.isClosing || this.isJudging) return
+    const { session, door } = this
+    const destination = door.find(session.host, session.path)
+    if (destination?.chain.webSocket === undefined) return this.close(POLICY_VIOLATION, 'this path serves no WebSocket any more')
+    this.isJudging = true
+    closeSession(session, door.pipeline)
+    session.reset(destination)
+    openSession(session, door.pipeline, (answer) => {
+      this.isJudging = false
+      const { refusal } = session
+      if (refusal !== undefined) return this.close(refusal.name === 'unauthorized' ? UNAUTHORIZED : POLICY_VIOLATION, refusal.why)
+      if (answer !== undefined) return this.close(POLICY_VIOLATION, 'not served any more')
+      this.limitLifetime()
+      this.release()
+    })
+  }
+
+  private limitLifetime(): void {
+    const { maxLifetimeMs } = this.settings
+    if (maxLifetimeMs !== undefined && this.lifetime === undefined) {
+      const jitter = 1 - Math.random() / 10 // up to a tenth earlier, so that sockets opened together do not end together
+      this.lifetime = setTimeout(() => this.close(GOING_AWAY, 'maximum lifetime reached'), Math.min(maxLifetimeMs * jitter, MAX_TIMER_MS))
+    }
+    clearTimeout(this.expiry)
+    const leftMs = this.session.expiresAt - this.door.now()
+    if (leftMs <= MAX_TIMER_MS) this.expiry = setTimeout(() => this.close(UNAUTHORIZED, 'credential expired'), Math.max(0, leftMs))
+  }
+
+  private ping(): void {
+    if (this.unansweredPings >= MISSED_PONGS) return this.socket.terminate()
+    this.unansweredPings++
+    this.socket.ping()
+  }
+
+  // The end
+
+  /** Closes with 1001 once the answers that are under way have been sent. */
+  drain(): void {
+    this.close(GOING_AWAY, 'the gateway is shutting down')
+  }
+
+  /** Closes once the answers that are under way have been sent. The first code given counts. */
+  close(code: number, reason: string): void {
+    if (this.isClosing) return
+    this.isClosing = true
+    this.closeCode = code
+    this.closeReason = reason
+    this.waiting.length = 0
+    if (this.runs.size === 0 || code === TRY_AGAIN_LATER) this.finishClose()
+  }
+
+  private closeReason = ''
+
+  private finishClose(): void {
+    this.socket.resume() // a paused socket would not see the client's close frame
+    this.socket.close(this.closeCode, this.closeReason)
+    setTimeout(() => this.socket.terminate(), CLOSE_TIMEOUT_MS).unref()
+  }
+
+  cut(): void {
+    this.socket.terminate()
+  }
+
+  private isOver(): boolean {
+    return this.socket.readyState !== this.socket.OPEN
+  }
+
+  private ended(code: number, reason: string): void {
+    this.isClosing = true
+    this.closeCode ??= code
+    clearInterval(this.pinger)
+    clearTimeout(this.lifetime)
+    clearTimeout(this.expiry)
+    for (const run of this.runs) run.cancel()
+    for (const run of this.closers) run(code === NO_STATUS || code === ABNORMAL ? GOING_AWAY : code, reason)
+    closeSession(this.session, this.door.pipeline)
+    this.gone()
+  }
+}
