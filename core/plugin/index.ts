@@ -5,6 +5,7 @@ export type {
   ConfigOf,
   ConfigSchema,
   Credential,
+  CredentialReport,
   Fact,
   Hooks,
   Host,
@@ -26,6 +27,7 @@ export type { CounterHandle, HistogramHandle, Metrics } from './metrics.ts'
 export { callTemplate, sessionTemplate, unknownVariable } from './template.ts'
 export type { Template } from './template.ts'
 export { addressList, addressProblem, canonicalAddress } from './addresses.ts'
+export { argumentPlace, bearerPlace, headerPlace, pathVariablePlace, subprotocolPlace } from './credential-places.ts'
 export { isPlainMethod, methodList, patternMap, patternProblem } from './method-patterns.ts'
 export type { PatternMap } from './method-patterns.ts'
 export { RecentMap } from './recent-map.ts'

@@ -1,0 +1,175 @@
+/**
+ * jwt-auth: tells who calls by a signed token (RFC 7519, heeding RFC 8725). Which key and which algorithm verify a
+ * token is for the configuration to say, never for the token. A WebSocket ends when the token that opened it does.
+ */
+import { decodeJwt, errors, jwtVerify } from 'jose'
+import { Duration, Type, argumentPlace, consumer, definePlugin, durationMs, headerPlace, refuse, subprotocolPlace } from '#plugin'
+import { Credential, indexCredentials } from './jwt-auth/credentials.ts'
+import { KeysUnavailable, keySet } from './jwt-auth/key-set.ts'
+import type { JWTPayload, JWTVerifyGetKey, JWTVerifyOptions } from 'jose'
+import type { Consumer, Host, Refusal, Session } from '#plugin'
+import type { Verifier } from './jwt-auth/credentials.ts'
+
+/** Longest token, in characters. A longer one is refused unread. */
+const MAX_TOKEN_LENGTH = 8192
+
+/** Three parts of base64url; what does not look like this may be another plugin's credential. */
+const TOKEN = /^[\w-]+\.[\w-]*\.[\w-]*$/
+
+const CHALLENGE = 'Bearer realm="tollgate"'
+const unacceptable = (why: string, message: string): Refusal =>
+  refuse('unauthorized', why, { message, headers: { 'WWW-Authenticate': `${CHALLENGE}, error="invalid_token"` } })
+
+const MISSING = refuse('unauthorized', 'missing-token', { message: 'Missing JWT found in request', headers: { 'WWW-Authenticate': CHALLENGE } })
+const TOO_LONG = unacceptable('token-too-long', `JWT is longer than ${MAX_TOKEN_LENGTH} characters`)
+const INVALID = unacceptable('invalid-token', 'Invalid JWT in request: sign it with a key and an algorithm that are registered here')
+const EXPIRED = unacceptable('expired-token', 'JWT has expired: ask its issuer for a new one')
+const EARLY = unacceptable('early-token', 'JWT is not valid yet: its nbf lies ahead')
+const ENDLESS = unacceptable('endless-token', 'JWT has no exp: issue tokens that expire')
+const FOREIGN = unacceptable('foreign-token', 'JWT is from another issuer or for another audience: see its iss and aud')
+const UNKNOWN = unacceptable('unknown-consumer', 'JWT names nobody who is known here')
+const NO_KEYS = refuse('internal', 'keys-unavailable', {
+  status: 503,
+  message: 'The keys of the issuer cannot be had right now: try again',
+  retryAfterMs: 1000,
+})
+
+/** What a token says that was found to be genuine. */
+interface Verified {
+  readonly payload: JWTPayload
+  readonly owner: Consumer | undefined
+}
+
+export default definePlugin({
+  name: 'jwt-auth',
+  priority: 2510,
+  summary: 'Tells who calls by a signed token: one that a consumer signed, or one of an identity provider.',
+  config: {
+    header: Type.String({ minLength: 1, default: 'Authorization', description: 'The header that carries the token, with or without `Bearer` before it.' }),
+    query: Type.String({ default: 'jwt', description: 'The query argument that carries the token; empty to read none.' }),
+    required: Type.Boolean({
+      default: true,
+      description: 'Whether a request without a token is refused. With false a later plugin may tell who calls; a bad token is refused in any case.',
+    }),
+    key_claim_name: Type.String({ minLength: 1, default: 'key', description: "The claim that names the consumer's credential." }),
+    require_exp: Type.Boolean({ default: true, description: 'Whether a token has to have an end.' }),
+    clock_tolerance: Duration({ default: '0s', description: "By how much an issuer's clock may differ from ours." }),
+    issuer: Type.Optional(Type.String({ minLength: 1, description: 'What `iss` has to be. Needed with `jwks_url`.' })),
+    audience: Type.Optional(Type.String({ minLength: 1, description: 'What `aud` has to be or to hold.' })),
+    jwks_url: Type.Optional(Type.String({ description: "Where an identity provider publishes its keys. With it consumers' own credentials do not count." })),
+    algorithms: Type.Array(Type.Enum(['RS256', 'PS256', 'ES256', 'EdDSA']), {
+      minItems: 1,
+      default: ['RS256', 'ES256', 'EdDSA'],
+      description: 'With `jwks_url`: the algorithms that are accepted.',
+    }),
+    consumer_claim: Type.String({ minLength: 1, default: 'sub', description: "With `jwks_url`: the claim that holds the consumer's `username`." }),
+    jwks_timeout: Duration({ default: '3s', description: 'With `jwks_url`: how long its answer may take.' }),
+    jwks_cooldown: Duration({ default: '30s', description: 'With `jwks_url`: the least time between two questions, whatever keys tokens name.' }),
+    jwks_max_age: Duration({ default: '10m', description: 'With `jwks_url`: how old keys grow before they are asked for anew.' }),
+  },
+  examples: [
+    {},
+    { key_claim_name: 'iss', audience: 'rpc', required: false },
+    { jwks_url: 'https://id.example.org/jwks.json', issuer: 'https://id.example.org/', audience: 'rpc', consumer_claim: 'sub' },
+  ],
+  onFault: 'refuse',
+  fills: [consumer],
+  credential: { schema: Credential, secrets: ['secret'], index: indexCredentials },
+  create(config, host) {
+    const toleranceMs = durationMs(config.clock_tolerance)
+    const checks: JWTVerifyOptions = { clockTolerance: toleranceMs / 1000, requiredClaims: config.require_exp ? ['exp'] : [] }
+    if (config.issuer !== undefined) checks.issuer = config.issuer
+    if (config.audience !== undefined) checks.audience = config.audience
+    const verify = config.jwks_url === undefined ? byCredential(config, host) : byKeySet(config, config.jwks_url, host)
+    const places = [headerPlace(config.header, (value) => value.replace(/^bearer +/i, '')), subprotocolPlace]
+    if (config.query !== '') places.splice(1, 0, argumentPlace(config.query))
+
+    async function judge(session: Session, token: string): Promise<Refusal | undefined> {
+      try {
+        const { payload, owner } = await verify(token, { ...checks, currentDate: new Date(host.now()) })
+        if (owner === undefined) return UNKNOWN
+        session.set(consumer, owner)
+        if (payload.exp !== undefined) session.expireAt(payload.exp * 1000 + toleranceMs)
+        return undefined
+      } catch (error) {
+        return refusalOf(error)
+      }
+    }
+
+    return {
+      open(session) {
+        if (session.get(consumer) !== undefined) return undefined
+        for (const place of places) {
+          const token = place.read(session)
+          if (token === undefined || !TOKEN.test(token)) continue
+          place.hide(session)
+          return token.length > MAX_TOKEN_LENGTH ? TOO_LONG : judge(session, token)
+        }
+        return config.required ? MISSING : undefined
+      },
+    }
+  },
+})
+
+type Verify = (token: string, checks: JWTVerifyOptions) => Promise<Verified>
+
+/** Tokens that consumers sign: the claim names the credential, and the credential pins key and algorithm. */
+function byCredential(config: { readonly key_claim_name: string }, host: { readonly credentials: ReadonlyMap<string, Verifier> }): Verify {
+  return async (token, checks) => {
+    const name = decodeJwt(token)[config.key_claim_name]
+    const credential = typeof name === 'string' ? host.credentials.get(name) : undefined
+    if (credential === undefined) throw new errors.JWTInvalid()
+    const { payload } = await jwtVerify(token, credential.key, { ...checks, algorithms: [credential.algorithm] })
+    return { payload, owner: credential.consumer }
+  }
+}
+
+interface KeySetConfig {
+  readonly issuer: string | undefined
+  readonly audience: string | undefined
+  readonly algorithms: string[]
+  readonly consumer_claim: string
+  readonly jwks_timeout: string
+  readonly jwks_cooldown: string
+  readonly jwks_max_age: string
+}
+
+/** Tokens that an identity provider signs: its key set holds the key, a claim holds the consumer's name. */
+function byKeySet(config: KeySetConfig, url: string, host: Pick<Host, 'now' | 'log' | 'consumer' | 'report'>): Verify {
+  const problem = urlProblem(url)
+  if (problem !== undefined) host.report('error', ['jwks_url'], problem)
+  if (config.issuer === undefined) host.report('error', ['issuer'], 'is needed with jwks_url', 'the iss that the provider writes into its tokens')
+  if (config.audience === undefined) host.report('warning', ['audience'], "is not set, so tokens that the provider made for others' services are accepted")
+  const surroundings = {
+    log: host.log,
+    now: () => host.now(),
+    timeoutMs: durationMs(config.jwks_timeout),
+    cooldownMs: durationMs(config.jwks_cooldown),
+    maxAgeMs: durationMs(config.jwks_max_age),
+  }
+  return async (token, checks) => {
+    const find: JWTVerifyGetKey = (header, jws) => keySet(url).find(header, jws, surroundings)
+    const { payload } = await jwtVerify(token, find, { ...checks, algorithms: config.algorithms })
+    const username = payload[config.consumer_claim]
+    return { payload, owner: typeof username === 'string' ? host.consumer(username) : undefined }
+  }
+}
+
+/** What is wrong with the address of a key set: who can change what it answers can sign for anybody. */
+function urlProblem(text: string): string | undefined {
+  const url = URL.parse(text)
+  if (url === null) return 'is not a URL'
+  if (url.username !== '' || url.password !== '') return 'must not hold a user name or a password'
+  const isLoopback = url.protocol === 'http:' && /^(?:localhost|127\.\d+\.\d+\.\d+|\[::1\])$/.test(url.hostname)
+  return url.protocol === 'https:' || isLoopback ? undefined : 'must be https, or http on this machine'
+}
+
+/** Which refusal an error of jose stands for. Which of key, algorithm and signature was wrong is nobody's business. */
+function refusalOf(error: unknown): Refusal {
+  if (error instanceof KeysUnavailable) return NO_KEYS
+  if (error instanceof errors.JWTExpired) return EXPIRED
+  if (!(error instanceof errors.JWTClaimValidationFailed)) return INVALID
+  if (error.claim === 'nbf') return EARLY
+  if (error.claim === 'exp' && error.reason === 'missing') return ENDLESS
+  return error.claim === 'iss' || error.claim === 'aud' ? FOREIGN : INVALID
+}
