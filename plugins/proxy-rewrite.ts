@@ -38,7 +38,7 @@ export default definePlugin({
       Type.Array(Type.String(), {
         minItems: 2,
         description:
-          "Pairs: a pattern for the client's path, and what to put in place of what it fits, with `$1` to `$9`. The first that fits counts; `uri` goes before all.",
+          "Pairs: a pattern for the client's path (in which a hidden key is `***`), and what to put in place of what it fits, with `$1` to `$9`. The first that fits counts; `uri` goes before all.",
       }),
     ),
     host: Type.Optional(Type.String({ minLength: 1, description: "The Host header; may hold variables. Where the outcome is no host, the node's own stays." })),
@@ -142,7 +142,7 @@ function matchedPath(pairs: readonly string[], report: Report): (session: Sessio
       report(['regex_uri', at], 'is not a regular expression')
     }
   }
-  return ({ path }) => {
+  return ({ visiblePath: path }) => {
     for (const { pattern, parts } of rules) {
       const match = pattern.exec(path)
       if (match === null) continue

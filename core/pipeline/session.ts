@@ -91,6 +91,18 @@ export class LiveSession implements Session {
     return this.destination.routeId
   }
 
+  get visiblePath(): string {
+    const { hidden, path } = this
+    if (hidden === undefined) return path
+    const secrets = Object.entries(this.destination.variables).flatMap(([name, value]) => (hidden.has(`pathVariable ${name}`) ? [value] : []))
+    return secrets.length === 0
+      ? path
+      : path
+          .split('/')
+          .map((segment) => (secrets.includes(segment) ? '***' : segment))
+          .join('/')
+  }
+
   /** Forgets all that hooks left, so that `open` can judge the session anew under another snapshot. */
   reset(destination: Destination): void {
     this.destination = destination

@@ -20,8 +20,10 @@ export interface Session {
   remoteAddr: string
   /** The host asked for, lower case, without a port. */
   readonly host: string
-  /** The path asked for, decoded once, without the query. It may hold a key: never log it. */
+  /** The path asked for, decoded once, without the query. It may hold a key: never log it, never forward it. */
   readonly path: string
+  /** The path with `***` in place of each path variable that was hidden. */
+  readonly visiblePath: string
   readonly routeId: string
   /** When the session began, in epoch milliseconds. */
   readonly openedAt: number
