@@ -1,0 +1,33 @@
+/** The built-in plugins. A new one is its file and one line here. */
+import accessLog from './access-log.ts'
+import calculateCu from './calculate-cu.ts'
+import cors from './cors.ts'
+import guard from './guard.ts'
+import ipRestriction from './ip-restriction.ts'
+import jsonrpcVar from './jsonrpc-var.ts'
+import jwtAuth from './jwt-auth.ts'
+import keyAuth from './key-auth.ts'
+import prometheus from './prometheus.ts'
+import proxyRewrite from './proxy-rewrite.ts'
+import realIp from './real-ip.ts'
+import requestId from './request-id.ts'
+import whitelist from './whitelist.ts'
+import wsJsonrpcProxy from './ws-jsonrpc-proxy.ts'
+import type { AnyPlugin } from '#plugin'
+
+export const plugins: readonly AnyPlugin[] = [
+  accessLog,
+  calculateCu,
+  cors,
+  guard,
+  ipRestriction,
+  jsonrpcVar,
+  jwtAuth,
+  keyAuth,
+  prometheus,
+  proxyRewrite,
+  realIp,
+  requestId,
+  whitelist,
+  wsJsonrpcProxy,
+]
