@@ -1,0 +1,142 @@
+import * as fc from 'fast-check'
+import { describe, expect, test } from 'vitest'
+import { MAX_SCAN_DEPTH, SYNTAX, TOO_DEEP, skipSpace, skipString, skipValue } from '../../core/jsonrpc/scan.ts'
+import { mutatedBytes } from './arbitraries.ts'
+
+const scan = (text: string, maxDepth = 64) => skipValue(Buffer.from(text), 0, maxDepth)
+
+/** Whether bytes are one JSON value with white space around it. */
+function isDocument(bytes: Buffer): boolean {
+  const end = skipValue(bytes, skipSpace(bytes, 0), MAX_SCAN_DEPTH)
+  return end >= 0 && skipSpace(bytes, end) === bytes.length
+}
+
+function isParsed(text: string): boolean {
+  try {
+    JSON.parse(text)
+    return true
+  } catch {
+    return false
+  }
+}
+
+describe('a value is skipped exactly when JSON.parse takes it', () => {
+  const texts = [
+    ['0', '-0', '10', '1.5', '1e3', '1E+3', '1e-3', '-1.25e10', '123456789012345678901234567890', '""', '"a"', '"\\"\\\\\\/\\b\\f\\n\\r\\t\\u00e9\\uD800"'],
+    [
+      '"é😀\u2028\u007f"',
+      'true',
+      'false',
+      'null',
+      '[]',
+      '{}',
+      '[ ]',
+      '{ }',
+      '[1,2]',
+      '{"a":1,"b":[{}]}',
+      '[[],{}]',
+      ' [1 , 2 ]\t\r\n',
+      '{"":""}',
+      '{"a":1,"a":2}',
+    ],
+    ['', ' ', '-', '+1', '01', '-01', '1.', '.5', '1.e3', '1e', '1e+', '1 2', '0x10', 'NaN', 'Infinity', '-Infinity', '1_000', '١'],
+    ['"', '"a', '"\\', '"\\"', '"\\x41"', '"\\u004"', '"\\u00g0"', '"\\U0041"', '"\n"', '"\t"', '"\0"', "'a'", '"a""b"'],
+    [
+      'tru',
+      'True',
+      'truex',
+      'nul',
+      'nulll',
+      'undefined',
+      '[',
+      ']',
+      '{',
+      '}',
+      '[1',
+      '[1,',
+      '[,]',
+      '[1,]',
+      '[1 2]',
+      '[1}',
+      '{"a":1]',
+      '{"a"',
+      '{"a":',
+      '{"a":}',
+      '{"a":1,}',
+    ],
+    ['{a:1}', '{1:1}', '{"a" 1}', '{"a"::1}', '{,}', '{"a":1 "b":2}', '[]]', '{}}', '[]{}', '// x\n1', '/**/1', '\ufeff1', '1\u00a0', '\v1', '[1]\0'],
+  ].flat()
+  test.each(texts)('%j', (text) => {
+    expect(isDocument(Buffer.from(text))).toBe(isParsed(text))
+  })
+
+  test('for generated and mutated documents', () => {
+    fc.assert(
+      fc.property(mutatedBytes, (bytes) => {
+        // The scanner leaves UTF-8 to the decoder; read as latin-1, both see the same characters.
+        expect(isDocument(bytes)).toBe(isParsed(bytes.toString('latin1')))
+      }),
+      { numRuns: 2000 },
+    )
+  })
+
+  test('for any short text made of the characters that JSON is made of', () => {
+    const text = fc.string({ unit: fc.constantFrom(...'[]{}":,\\ \n-+.0123eEtrufalsn'.split('')), maxLength: 8 })
+    fc.assert(
+      fc.property(text, (text) => {
+        expect(isDocument(Buffer.from(text))).toBe(isParsed(text))
+      }),
+      { numRuns: 5000 },
+    )
+  })
+
+  test('for numbers in every spelling', () => {
+    const number = fc.tuple(
+      fc.constantFrom('', '-', '+', '--'),
+      fc.constantFrom('', '0', '00', '7', '10', '9007199254740993'),
+      fc.constantFrom('', '.', '.0', '.50'),
+      fc.constantFrom('', 'e', 'E5', 'e+5', 'e-', 'e-05', 'ee1', 'e1.5'),
+    )
+    fc.assert(
+      fc.property(number, (parts) => {
+        expect(isDocument(Buffer.from(parts.join('')))).toBe(isParsed(parts.join('')))
+      }),
+      { numRuns: 1000 },
+    )
+  })
+})
+
+test('skipping ends where the value ends', () => {
+  expect(scan('"a" ')).toBe(3)
+  expect(scan('[1,[2]],3')).toBe(7)
+  expect(scan('12,')).toBe(2)
+  expect(scan('nullx')).toBe(4)
+  expect(skipString(Buffer.from('x"a\\"b"y'), 1)).toBe(7)
+})
+
+test('bytes of a larger buffer are none of its business', () => {
+  expect(skipValue(Buffer.from('"abc"').subarray(0, 4), 0, 64)).toBe(SYNTAX)
+  expect(skipValue(Buffer.from('[true]').subarray(0, 3), 0, 64)).toBe(SYNTAX)
+})
+
+describe('depth', () => {
+  const arrays = (depth: number) => '['.repeat(depth) + ']'.repeat(depth)
+
+  test('is the number of containers open at once', () => {
+    expect(scan(arrays(64))).toBe(128)
+    expect(scan(arrays(65))).toBe(TOO_DEEP)
+    expect(scan(`[${'[],'.repeat(1000)}[]]`, 2)).toBe(3004)
+    expect(scan('{"a":{"b":[]}}', 2)).toBe(TOO_DEEP)
+    expect(scan('1', 0)).toBe(1)
+    expect(scan('[]', 0)).toBe(TOO_DEEP)
+  })
+
+  test('is told before the syntax of what lies deeper', () => {
+    expect(scan(`${'['.repeat(100)}garbage`, 10)).toBe(TOO_DEEP)
+  })
+
+  test('ends at the size of the container stack, whatever is asked', () => {
+    expect(scan(arrays(MAX_SCAN_DEPTH), Infinity)).toBe(2 * MAX_SCAN_DEPTH)
+    expect(scan(arrays(MAX_SCAN_DEPTH + 1), Infinity)).toBe(TOO_DEEP)
+  })
+})
