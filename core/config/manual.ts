@@ -69,28 +69,34 @@ function pluginSection({ name, priority, summary, onFault, config, files, creden
   if (credential !== undefined) {
     parts.push(`A consumer's credential, under \`consumers[].plugins.${name}\`:`, keyTable(Type.Object(credential.schema as ConfigSchema)))
   }
-  const yaml = examples.map((example) => dump({ [name]: example }, { lineWidth: 120 }))
-  return [...parts, `\`\`\`yaml\n${yaml.join('')}\`\`\``].join('\n\n')
+  const yaml = examples.map((example) => dump({ [name]: example }, { lineWidth: 120 })).join('\n')
+  return [...parts, `\`\`\`yaml\n${yaml}\`\`\``].join('\n\n')
 }
 
 /** A table of every key of an object's schema and of the objects in it. */
 function keyTable(schema: Schema): string {
-  return table(['key', 'value', 'default', 'what it means'], keyRows(schema, ''))
+  const rows: string[][] = []
+  addKeys(rows, schema, '')
+  return table(['key', 'value', 'default', 'what it means'], rows)
 }
 
-function keyRows(schema: Schema, prefix: string): string[][] {
-  const named = Object.entries(schema.properties ?? {}).map(([key, value]) => ({ key, value, isRequired: schema.required?.includes(key) ?? false }))
-  const free = Object.values(schema.patternProperties ?? {}).map((value) => ({ key: 'NAME', value, isRequired: false }))
-  return [...named, ...free].flatMap(({ key, value, isRequired }) => {
-    const fallback = value.default === undefined ? (isRequired ? '**required**' : '') : code(value.default)
-    return [[`\`${prefix}${key}\``, valueText(value), fallback, value.description ?? ''], ...innerRows(value, `${prefix}${key}`)]
-  })
+function addKeys(rows: string[][], { properties = {}, patternProperties = {}, required = [] }: Schema, prefix: string): void {
+  for (const [key, value] of Object.entries(properties)) {
+    const fallback = value.default === undefined ? (required.includes(key) ? '**required**' : '') : code(value.default)
+    addKey(rows, value, `${prefix}${key}`, fallback)
+  }
+  for (const value of Object.values(patternProperties)) addKey(rows, value, `${prefix}NAME`, '')
 }
 
-/** The keys inside a value: of the object that it is, of the objects that it lists, of the object that it may be. */
-function innerRows(value: Schema, path: string): string[][] {
-  if (value.items !== undefined) return innerRows(value.items, `${path}[]`)
-  return [value, ...(value.anyOf ?? [])].flatMap((one) => keyRows(one, `${path}.`))
+/** The row of a key, and those of the object that its value is, or lists, or may be. */
+function addKey(rows: string[][], value: Schema, path: string, fallback: string): void {
+  rows.push([code(path), valueText(value), fallback, value.description ?? ''])
+  let inner = value
+  while (inner.items !== undefined) {
+    inner = inner.items
+    path += '[]'
+  }
+  for (const one of [inner, ...(inner.anyOf ?? [])]) addKeys(rows, one, `${path}.`)
 }
 
 const DURATION_PATTERN = (Duration({ description: '' }) as Schema).pattern

@@ -10,11 +10,16 @@ const files = readdirSync(folder)
   .filter((name) => name.endsWith('.ts') && name !== 'index.ts')
   .toSorted()
 
+type Schema = TSchema & { readonly description?: string; readonly default?: unknown }
+
+const closed = (config: Readonly<Record<string, Schema>>) => Type.Object(config) as TSchema & { readonly required?: readonly string[] }
+
 /** What is wrong with a value, as sentences. */
 function problemsOf(schema: TSchema, value: unknown): string[] {
   const problems: string[] = []
   const path: (string | number)[] = []
-  checkOf(schema)(structuredClone(value), { path, found: (message) => problems.push(`${path.join('.')}: ${message}`) })
+  const found = (message: string): void => void problems.push(`${path.join('.')}: ${message}`)
+  checkOf(schema)(structuredClone(value), { path, found, unknownKey: () => found('unknown key') })
   return problems
 }
 
@@ -33,28 +38,24 @@ describe.each(plugins.map((plugin) => [plugin.name, plugin] as const))('%s', (na
     expect(Number.isInteger(plugin.priority)).toBe(true)
   })
 
-  test('says of each key what it means, and what is taken where it is missing', () => {
-    const { required = [], properties = {} } = Type.Object(plugin.config as Record<string, TSchema>) as {
-      required?: string[]
-      properties?: Record<string, object>
-    }
-    for (const [key, schema] of Object.entries(properties)) {
-      expect(schema, key).toHaveProperty('description', expect.stringMatching(/^[^a-z].*\.$/))
-      if (!required.includes(key)) continue
-      expect(schema, `${key} is optional, or has a default`).toHaveProperty('default')
-    }
+  const config = plugin.config as Readonly<Record<string, Schema>>
+
+  test('says of each key what it means, as a sentence', () => {
+    expect(Object.keys(config).filter((key) => !/^[^a-z].*\.$/.test(config[key]!.description ?? ''))).toEqual([])
+  })
+
+  test('says of each key what is taken where it is missing, if anything', () => {
+    expect((closed(config).required ?? []).filter((key) => config[key]!.default === undefined)).toEqual([])
   })
 
   test('takes its own defaults', () => {
-    for (const [key, schema] of Object.entries(plugin.config as Record<string, TSchema & { default?: unknown }>)) {
-      if ('default' in schema) expect(problemsOf(schema, schema.default), key).toEqual([])
-    }
+    const withDefault = Object.entries(config).filter(([, schema]) => schema.default !== undefined)
+    expect(problemsOf(closed(config), Object.fromEntries(withDefault.map(([key, schema]) => [key, schema.default])))).toEqual([])
   })
 
   test('has examples, and all of them are valid', () => {
     expect(plugin.examples.length).toBeGreaterThan(0)
-    const schema = Type.Object(plugin.config as Record<string, TSchema>)
-    for (const example of plugin.examples) expect(problemsOf(schema, example), JSON.stringify(example)).toEqual([])
+    expect(plugin.examples.flatMap((example) => problemsOf(closed(config), example))).toEqual([])
   })
 
   test('keeps the secrets of its credentials among their keys', () => {
