@@ -1,0 +1,84 @@
+/** Upstreams over scripted nodes. */
+import { onTestFinished } from 'vitest'
+import { RpcRequest } from '../../core/jsonrpc/frame.ts'
+import { createMetrics } from '../../core/observe/metrics.ts'
+import { NodeUpstream } from '../../core/upstream/upstream.ts'
+import { startScriptedNode } from '../support/scripted-node.ts'
+import type { ExchangeContext } from '../../core/pipeline/ports.ts'
+import type { PluginLog } from '../../core/plugin/define.ts'
+import type { Outcome } from '../../core/plugin/outcome.ts'
+import type { UpstreamRequest } from '../../core/plugin/session.ts'
+import type { UpstreamSpec } from '../../core/upstream/spec.ts'
+import type { ScriptedNode, ScriptedNodeOptions } from '../support/scripted-node.ts'
+
+/** Lines that upstreams logged in this file's tests. */
+export const logged: Readonly<Record<string, unknown>>[] = []
+
+const write = (fields: Readonly<Record<string, unknown>>): void => void logged.push(fields)
+const log: PluginLog = { isEnabled: () => true, debug: write, info: write, warn: write, error: write }
+
+/** Nodes that stop when the test has ended. */
+export async function nodes(count: number, options?: ScriptedNodeOptions): Promise<ScriptedNode[]> {
+  const started = await Promise.all(Array.from({ length: count }, () => startScriptedNode(options)))
+  onTestFinished(async () => {
+    await Promise.all(started.map((node) => node.stop()))
+  })
+  return started
+}
+
+export async function oneNode(options?: ScriptedNodeOptions): Promise<ScriptedNode> {
+  const [node] = await nodes(1, options)
+  return node!
+}
+
+/** A spec over these URLs. */
+export function specOf(urls: readonly string[], changes: Partial<UpstreamSpec> = {}): UpstreamSpec {
+  return {
+    id: 'test',
+    nodes: urls.map((url) => ({ url, weight: 1 })),
+    connectTimeoutMs: 5000,
+    readTimeoutMs: 5000,
+    retries: 0,
+    maxAnswerBytes: 1024 * 1024,
+    ...changes,
+  }
+}
+
+/** What upstreams need; with a registry of its own. */
+export function deps() {
+  const registry = createMetrics()
+  return { metrics: registry, registry, log, version: '1.2.3' }
+}
+
+/** An upstream that closes when the test has ended. */
+export function upstreamOf(urls: readonly string[], changes: Partial<UpstreamSpec> = {}, parts = deps()): NodeUpstream {
+  const upstream = new NodeUpstream(specOf(urls, changes), parts)
+  onTestFinished(() => upstream.close())
+  return upstream
+}
+
+/** A call; `params` is source text. */
+export function call(method = 'eth_blockNumber', params: string | undefined = '[]'): RpcRequest {
+  return new RpcRequest('1', method, JSON.stringify(method), params)
+}
+
+export function context(rewrite: Partial<UpstreamRequest> = {}): ExchangeContext {
+  const whole = { path: undefined, host: undefined, headers: undefined, ...rewrite }
+  return { isBatch: false, rewrite: whole, subscriber: undefined, afterAnswer: [], cancel: undefined }
+}
+
+/** An outcome in few words: `result TEXT`, `error TEXT`, or `NAME why`. */
+export function brief(outcome: Outcome | undefined): string {
+  if (outcome === undefined) return 'nothing'
+  if (outcome.kind === 'refusal') return `${outcome.name} ${outcome.why}`
+  return `${outcome.kind} ${typeof outcome.payload === 'string' ? outcome.payload : Buffer.from(outcome.payload).toString('latin1')}`
+}
+
+/** Asks, and tells in few words what became of every call. */
+export async function ask(upstream: NodeUpstream, ...methods: readonly string[]): Promise<string[]> {
+  const outcomes = await upstream.exchange(
+    methods.map((method) => call(method)),
+    context(),
+  )
+  return outcomes.map(brief)
+}
