@@ -111,7 +111,7 @@ describe('a batch', () => {
   test('is refused member by member, in order, and a refused notification is met with silence', async () => {
     const { run, sent } = fixture({ members: [blockB] })
     const { json, status } = await run([rpc('a', 1), rpc('b', 2), note('b'), note('c'), 5, rpc('d', 'x')])
-    expect(json.map((answer: { id: unknown; error?: { code: number } }) => [answer.id, answer.error?.code])).toEqual([
+    expect(json.map((answer) => [answer.id, answer.error?.code])).toEqual([
       [1, undefined],
       [2, -32003],
       [null, -32600],
@@ -135,7 +135,7 @@ describe('a batch', () => {
     }
     const { run, sent } = fixture({ members: [blockB, charging], refuseTogether: true })
     const { json } = await run([rpc('a', 1), rpc('b', 2)])
-    expect(json.map((answer: { error: { data: { reason: string } } }) => answer.error.data.reason)).toEqual(['batch-refused', 'test'])
+    expect(json.map((answer) => answer.error.data.reason)).toEqual(['batch-refused', 'test'])
     expect(sent).toEqual([])
     expect(drawn).toEqual([])
   })

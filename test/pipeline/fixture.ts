@@ -107,18 +107,24 @@ export function fixture(options: FixtureOptions = {}) {
     metrics,
     open: () => new Promise<HttpAnswer | undefined>((resolve) => openSession(session, pipeline, resolve)),
     run: (document: unknown, onRun?: (run: FrameRun) => void) =>
-      new Promise<Answer & { text: string; json: any }>((resolve) => {
-        // oxlint-disable-line typescript/no-explicit-any -- tests read into it
+      new Promise<Answer & { text: string; json: Body & readonly Body[] }>((resolve) => {
         const text = typeof document === 'string' ? document : JSON.stringify(document)
         const run = new FrameRun(session, 'r1', text.length, pipeline, (given) => {
           const body = given.document === undefined ? '' : typeof given.document === 'string' ? given.document : given.document.join('')
-          resolve({ ...given, text: body, json: body === '' ? undefined : JSON.parse(body) })
+          resolve({ ...given, text: body, json: (body === '' ? undefined : JSON.parse(body)) as Body & readonly Body[] })
         })
         onRun?.(run)
         run.start(Buffer.from(text))
       }),
     close: () => closeSession(session, pipeline),
   }
+}
+
+/** One answer, as far as these tests read it. */
+interface Body {
+  readonly id: unknown
+  readonly result: unknown
+  readonly error: { readonly code: number; readonly data: { readonly reason: string } }
 }
 
 /** A request object. */
