@@ -1,7 +1,8 @@
 /**
  * calculate-cu: puts a price on every call, in compute units (CU), before anything is charged, and tells the client
  * what its frame was charged in the end (`X-CU-Cost`): the sum over its calls, in which a node's own error counts
- * like a result, and a call that was refused, by the gateway or for want of a node, counts nothing.
+ * like a result, and a call that was refused, by the gateway or for want of a node, counts nothing. On a WebSocket it
+ * prices each notification too.
  */
 import { cost, definePlugin, network, offeredMethods, patternMap, patternProblem, sessionSlot, Type } from '#plugin'
 import type { OfferedMethod, PatternMap, PluginFile } from '#plugin'
@@ -47,6 +48,8 @@ interface PriceList {
 interface Prices {
   readonly general: PriceList
   readonly special: ReadonlyMap<string, PriceList>
+  /** By `METHOD:TOPIC`. */
+  readonly notifications: PatternMap<number>
 }
 
 /** What the calls of a frame were charged so far. */
@@ -80,6 +83,9 @@ export default definePlugin({
         session.set(frameCharge, total)
         session.setHeader('X-CU-Cost', String(total))
       },
+      push(push) {
+        push.cost = prices.notifications.find(`${push.method}:${push.topic}`) ?? 0
+      },
     }
   },
 })
@@ -90,7 +96,7 @@ const compiled = new WeakMap<Pricing, Prices>()
 function compilePrices(document: Pricing): Prices {
   const known = compiled.get(document)
   if (known !== undefined) return known
-  const { default: otherwise, methods = {}, networks = {}, twin_prefixes: prefixes = [] } = document
+  const { default: otherwise, methods = {}, networks = {}, twin_prefixes: prefixes = [], notification_cu: notifications = {} } = document
   const general = { byPattern: patternMap(Object.entries(methods)), otherwise }
   const special = new Map<string, PriceList>()
   for (const [name, own] of Object.entries(networks)) {
@@ -98,7 +104,7 @@ function compilePrices(document: Pricing): Prices {
     const twins = prefixes.map((prefix) => prefix + name).filter((twin) => !Object.hasOwn(networks, twin))
     for (const served of [name, ...twins]) special.set(served, list)
   }
-  const prices = { general, special }
+  const prices = { general, special, notifications: patternMap(Object.entries(notifications)) }
   compiled.set(document, prices)
   return prices
 }

@@ -5,6 +5,8 @@
 import { definePlugin, Duration, durationMs, Type } from '#plugin'
 
 const MIB = 1024 * 1024
+/** Proxies on the way end what is silent for longer; and timers have a largest delay. */
+const MAX_PING_INTERVAL_MS = 3_600_000
 
 export default definePlugin({
   name: 'ws-jsonrpc-proxy',
@@ -33,11 +35,20 @@ export default definePlugin({
       }),
     ),
     compression: Type.Boolean({ description: 'Whether permessage-deflate is negotiated.', default: false }),
-    origins: Type.Optional(Type.Array(Type.String(), { minItems: 1, description: 'Origins of web pages that may connect; without it any may.' })),
+    origins: Type.Optional(
+      Type.Array(Type.String({ pattern: '^(\\*|[a-z][a-z0-9+.-]*://[^/?#\\s]+)$', patternErrorMessage: 'must be * or scheme://host, without a path' }), {
+        minItems: 1,
+        description: 'Origins of web pages that may connect; without it any may.',
+      }),
+    ),
   },
   examples: [{}, { max_in_flight: 16, max_lifetime: '12h', origins: ['https://app.example.com'] }],
   onFault: 'refuse',
-  create(config) {
+  create(config, host) {
+    const pingIntervalMs = durationMs(config.ping_interval)
+    const maxLifetimeMs = config.max_lifetime === undefined ? undefined : durationMs(config.max_lifetime)
+    if (pingIntervalMs === 0 || pingIntervalMs > MAX_PING_INTERVAL_MS) host.report('error', ['ping_interval'], 'must be more than 0s and at most 1h')
+    if (maxLifetimeMs === 0) host.report('error', ['max_lifetime'], 'must be more than 0s', 'leave it out for no limit')
     return {
       webSocket: {
         mode: config.mode,
@@ -48,8 +59,8 @@ export default definePlugin({
         maxBufferedBytes: config.max_buffered_bytes,
         slowConsumer: config.slow_consumer,
         maxErrors: config.max_errors,
-        pingIntervalMs: durationMs(config.ping_interval),
-        maxLifetimeMs: config.max_lifetime === undefined ? undefined : durationMs(config.max_lifetime),
+        pingIntervalMs,
+        maxLifetimeMs,
         compression: config.compression,
         origins: config.origins,
       },

@@ -98,7 +98,12 @@ function readLines(entries: readonly string[], path: Path, sets: ReadonlyMap<str
     if (pattern.startsWith('+')) {
       const set = sets.get(pattern.slice(1))
       if (set === undefined)
-        problems.push({ severity: 'error', path: here, message: `there is no set ${pattern.slice(1)} above`, hint: `sets: ${[...sets.keys()].join(', ')}` })
+        problems.push({
+          severity: 'error',
+          path: here,
+          message: `there is no set ${pattern.slice(1)} above`,
+          hint: `known: ${[...sets.keys()].join(', ') || 'none'}`,
+        })
       return set ?? []
     }
     const message = patternProblem(pattern.startsWith('!') ? pattern.slice(1) : pattern)

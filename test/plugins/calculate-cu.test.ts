@@ -1,0 +1,126 @@
+import { describe, expect, test } from 'vitest'
+import { cost } from '#plugin'
+import calculateCu from '../../plugins/calculate-cu.ts'
+import jsonrpcVar from '../../plugins/jsonrpc-var.ts'
+import whitelist from '../../plugins/whitelist.ts'
+import { callIn, configure, sessionOn } from '../support/configured.ts'
+import type { Outcome } from '#plugin'
+
+const PLUGINS = '{ jsonrpc-var: {}, whitelist: {}, calculate-cu: {} }'
+
+function configureWith(pricing: string, offers = 'networks: {}') {
+  return configure([jsonrpcVar, whitelist, calculateCu], PLUGINS, { 'cu-pricing.yaml': pricing, 'whitelist.yaml': offers })
+}
+
+const PRICING = `
+default: 7
+methods: { eth_call: 5, eth_chainId: 0, "trace_*": 20, trace_block: 50 }
+twin_prefixes: [staging-]
+networks:
+  special: { default: 3, methods: { eth_call: 6, "trace_b*": 30, "*": 4 } }
+  cheap: { default: 0 }
+  staging-cheap: {}
+notification_cu: { "eth_subscribe:logs": 2, "eth_subscribe:syncing": 0, "eth_*": 1 }
+`
+
+describe('calculate-cu', () => {
+  test.each([
+    ['eth', 'eth_call', 5],
+    ['eth', 'eth_chainId', 0],
+    ['eth', 'trace_filter', 20],
+    ['eth', 'trace_block', 50],
+    ['eth', 'no_such', 7],
+    ['eth', 'toString', 7],
+    ['special', 'eth_call', 6],
+    ['special', 'eth_chainId', 0],
+    ['special', 'trace_block', 50],
+    ['special', 'trace_blob', 30],
+    ['special', 'no_such', 4],
+    ['staging-special', 'no_such', 4],
+    ['cheap', 'no_such', 0],
+    ['cheap', 'eth_call', 5],
+    ['staging-cheap', 'no_such', 7],
+  ])('on %s, %s costs %i', async (network, method, price) => {
+    const plugin = (await configureWith(PRICING)).plugin('calculate-cu')
+    const call = callIn(sessionOn(network), method)
+    expect(plugin.access!(call)).toBeUndefined()
+    expect(call.get(cost)).toBe(price)
+  })
+
+  test('X-CU-Cost is the sum over what the calls of a frame were charged', async () => {
+    const plugin = (await configureWith(PRICING)).plugin('calculate-cu')
+    const session = sessionOn('eth')
+    const outcomes: readonly [string, Outcome][] = [
+      ['eth_call', { kind: 'result', payload: '"0x"' }],
+      ['trace_block', { kind: 'error', payload: '{"code":3,"message":"execution reverted"}' }],
+      ['eth_call', { kind: 'refusal', name: 'upstreamTimeout', why: 'timeout' }],
+    ]
+    for (const [method, outcome] of outcomes) {
+      const call = callIn(session, method)
+      void plugin.access!(call)
+      call.decide(outcome, undefined)
+      void plugin.reply!(call, outcome)
+    }
+    expect(session.responseHeaders).toEqual({ 'X-CU-Cost': '55' })
+  })
+
+  test('a settled call shows what it turned out to cost', async () => {
+    const plugin = (await configureWith(PRICING)).plugin('calculate-cu')
+    const session = sessionOn('eth')
+    const call = callIn(session, 'eth_call')
+    const outcome = { kind: 'result', payload: '"0x"' } as const
+    void plugin.access!(call)
+    call.settle(2)
+    call.decide(outcome, undefined)
+    void plugin.reply!(call, outcome)
+    expect(session.responseHeaders).toEqual({ 'X-CU-Cost': '2' })
+  })
+
+  test.each([
+    ['eth_subscribe', 'logs', 2],
+    ['eth_subscribe', 'syncing', 0],
+    ['eth_subscribe', 'newHeads', 1],
+    ['cfx_subscribe', 'epochs', 0],
+  ])('a notification of %s %s costs %i', async (method, topic, price) => {
+    const plugin = (await configureWith(PRICING)).plugin('calculate-cu')
+    const notification = { session: sessionOn('eth', { scheme: 'ws' }), method, topic, bytes: 100, cost: 9 }
+    expect(plugin.push!(notification)).toBeUndefined()
+    expect(notification.cost).toBe(price)
+  })
+})
+
+describe('a price list', () => {
+  test.each([
+    ['methods: {}', 'cu-pricing.yaml:1 default: is missing'],
+    ['default: -1', 'cu-pricing.yaml:1 default: must be >= 0'],
+    ['default: 1.5', 'cu-pricing.yaml:1 default: must be an integer'],
+    ['default: 1\nmethods: { eth_call: -1 }', 'cu-pricing.yaml:2 methods.eth_call: must be >= 0'],
+    ['default: 1\nmethods: { eth_call: free }', 'cu-pricing.yaml:2 methods.eth_call: must be an integer'],
+    ['default: 1\nmethods: { "!eth_call": 1 }', 'cu-pricing.yaml:2 methods["!eth_call"]: must be a method, a prefix that ends in *, or *'],
+    ['default: 1\nnetworks: { eth: { methods: { "a*b": 1 } } }', 'cu-pricing.yaml:2 networks.eth.methods.a*b: must be a method, a prefix that ends in *, or *'],
+    ['default: 1\nnotification_cu: { "": 1 }', 'cu-pricing.yaml:2 notification_cu[""]: must be a method, a prefix that ends in *, or *'],
+    ['default: 1\nmethod: {}', 'cu-pricing.yaml:2 method: unknown key (did you mean methods?)'],
+  ])('%j is refused', async (pricing, problem) => {
+    expect((await configureWith(pricing)).problems).toEqual([problem])
+  })
+
+  test('what the whitelist offers without a price draws one warning, where it is offered', async () => {
+    const { warnings, problems } = await configureWith(
+      'default: 1\nmethods: { eth_call: 5, "trace_*": 20 }\ntwin_prefixes: [staging-]\nnetworks: { b: { methods: { bor_getAuthor: 2, "*": 1 } } }',
+      `
+sets:
+  common: [eth_call, eth_chainId]
+twin_prefixes: [staging-]
+networks:
+  a: { free: [+common], paid: [trace_block, "trace_*"] }
+  b: { free: [+common, "!net_version", bor_getAuthor] }
+  c: { free: ["net_*"] }
+`,
+    )
+    expect(problems).toEqual([])
+    expect(warnings).toEqual([
+      'whitelist.yaml:3 sets.common[1]: eth_chainId has no price on a and 1 more (add it to the price list, or calls cost the default)',
+      'whitelist.yaml:8 networks.c.free[0]: net_* has no price on c and 1 more (add it to the price list, or calls cost the default)',
+    ])
+  })
+})
