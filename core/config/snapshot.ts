@@ -2,11 +2,24 @@
  * A snapshot: one configuration directory, validated as a whole and compiled. The gateway swaps snapshots as one
  * value; nothing in one ever changes.
  */
+import { Assembly } from './assembly.ts'
+import { buildIndexes, readConsumers } from './consumers.ts'
+import { Draft } from './draft.ts'
+import { Workshop } from './entries.ts'
+import { freeze } from './freeze.ts'
+import { loadPluginsDir } from './plugins-dir.ts'
+import { Problems } from './problem.ts'
+import { checkReferences } from './references.ts'
+import { toPlan, toSettings, toUpstream } from './settings.ts'
+import { Sources } from './sources.ts'
 import type { AnyPlugin, PluginInstance, PluginLog } from '../plugin/define.ts'
 import type { Metrics } from '../plugin/metrics.ts'
 import type { Call } from '../plugin/session.ts'
 import type { Consumer, Plan } from '../plugin/slots.ts'
+import type { Document } from './document.ts'
 import type { Problem } from './problem.ts'
+
+export { membersFor } from './assembly.ts'
 
 /** A plugin at one place of the configuration, created and ready to take its place in a chain. */
 export interface ConfiguredPlugin {
@@ -64,16 +77,31 @@ export interface Settings {
   /** CIDRs. */
   readonly trustedProxies: readonly string[]
   readonly drainTimeoutMs: number
+  /** Frames that are worked on at once. */
+  readonly maxInFlight: number
+  readonly limits: ClientLimits
   readonly log: LogSettings
 }
 
+/** What is taken from clients at most. */
+export interface ClientLimits {
+  readonly maxBodyBytes: number
+  readonly maxHeaderBytes: number
+  readonly headersTimeoutMs: number
+  readonly requestTimeoutMs: number
+  readonly keepAliveTimeoutMs: number
+  /** Answers under this many bytes are not compressed. */
+  readonly compressOverBytes: number
+}
+
 export interface LogSettings {
-  readonly level: 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'silent'
+  readonly level: 'debug' | 'info' | 'warn' | 'error' | 'silent'
   /** Absolute; undefined writes to standard output. */
   readonly file: string | undefined
 }
 
 export interface NodeSpec {
+  /** May hold user and password: never logged. */
   readonly url: string
   readonly wsUrl: string | undefined
   readonly weight: number
@@ -86,9 +114,25 @@ export interface UpstreamSpec {
   readonly type: 'roundrobin' | 'least_conn' | 'chash' | 'ewma'
   readonly nodes: readonly NodeSpec[]
   readonly connectTimeoutMs: number
+  /** Without a byte of the answer. */
   readonly readTimeoutMs: number
+  /** For a frame as a whole, retries included. */
+  readonly totalTimeoutMs: number
   readonly retries: number
   readonly maxAnswerBytes: number
+  /** To one node. */
+  readonly maxConnections: number
+  readonly keepAliveMs: number
+  readonly gzip: boolean
+  readonly tls: TlsSpec | undefined
+}
+
+/** How https nodes are verified. */
+export interface TlsSpec {
+  /** Certificates in PEM that are trusted instead of the system's. */
+  readonly ca: string | undefined
+  readonly servername: string | undefined
+  readonly verify: boolean
 }
 
 export interface Snapshot {
@@ -101,11 +145,6 @@ export interface Snapshot {
   /** By username; only consumers that bring plugins of their own. */
   readonly consumerPlugins: ReadonlyMap<string, ConsumerPlugins>
   readonly routes: readonly CompiledRoute[]
-}
-
-/** The members of a route's chain for a consumer that brings plugins of its own. */
-export function membersFor(route: CompiledRoute, own: ConsumerPlugins): ConfiguredPlugin[] {
-  return [...route.members.filter((member) => member.level === 'global' || !own.replaces.has(member.plugin.name)), ...own.members]
 }
 
 /** A file that a snapshot was built from, and what it held then. */
@@ -140,7 +179,52 @@ export interface SnapshotResult {
   readonly files: readonly FileVersion[]
 }
 
-/** Builds a snapshot from a gateway.yaml. Never rejects: what is wrong is listed, all of it at once. */
-export function buildSnapshot(_file: string, _deps: SnapshotDeps): Promise<SnapshotResult> {
-  return Promise.resolve({ snapshot: undefined, problems: [], warnings: [], files: [] })
+/** Builds a snapshot from a gateway.yaml. Never rejects for what stands in a file: what is wrong is listed, all of it at once. */
+export async function buildSnapshot(file: string, deps: SnapshotDeps): Promise<SnapshotResult> {
+  const problems = new Problems()
+  const sources = new Sources(file, deps.env, problems)
+  const snapshot = await assemble(sources, problems, deps)
+  const errors = problems.list('error')
+  return { snapshot: errors.length > 0 ? undefined : snapshot, problems: errors, warnings: problems.list('warning'), files: sources.versions() }
+}
+
+/** Looks at everything, whatever problems there are. */
+async function assemble(sources: Sources, problems: Problems, deps: SnapshotDeps): Promise<Snapshot | undefined> {
+  const document = await sources.main()
+  if (document.value === undefined) return undefined
+  const draft = new Draft(document, problems)
+  const settings = toSettings(draft, sources.directory)
+  checkReferences(
+    draft,
+    (path, message, hint) => problems.add('error', document, path, message, hint),
+    (path, message, hint) => problems.add('warning', document, path, message, hint),
+  )
+  const plugins = [...deps.catalogue, ...(await ownPlugins(draft, document, sources, problems, deps))]
+  const catalogue = new Map(plugins.map((plugin) => [plugin.name, plugin]))
+  const plans = new Map(draft.items('plans').map(([, yaml]) => [yaml.id, toPlan(yaml)]))
+  const context = { catalogue, document, problems, plans, planIds: draft.ids('plans') }
+  const registry = await readConsumers(draft.consumers(), context)
+  const { consumers } = registry
+  const credentials = await buildIndexes(registry, context)
+  const trustedProxies = settings?.trustedProxies ?? []
+  const workshop = new Workshop({ catalogue, document, sources, problems, deps, trustedProxies, consumers, credentials })
+  const assembly = new Assembly(draft, workshop, (path, message) => problems.add('error', document, path, message))
+  const routes = await assembly.routes()
+  const consumerPlugins = await assembly.consumerPlugins(registry)
+  const upstreams = await readUpstreams(draft, document, sources)
+  return settings && { generation: deps.generation, settings: freeze(settings), upstreams: freeze(upstreams), plans, consumers, consumerPlugins, routes }
+}
+
+async function ownPlugins(draft: Draft, document: Document, sources: Sources, problems: Problems, deps: SnapshotDeps): Promise<AnyPlugin[]> {
+  const directory = draft.top('plugins_dir')
+  return directory === undefined ? [] : loadPluginsDir(directory, deps.catalogue, sources, { in: document, path: ['plugins_dir'] }, problems)
+}
+
+function readUpstreams(draft: Draft, document: Document, sources: Sources): Promise<UpstreamSpec[]> {
+  return Promise.all(
+    draft.items('upstreams').map(async ([at, yaml]) => {
+      const path = ['upstreams', at, 'tls', 'ca']
+      return toUpstream(yaml, yaml.tls?.ca === undefined ? undefined : await sources.text(yaml.tls.ca, { in: document, path }))
+    }),
+  )
 }

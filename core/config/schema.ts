@@ -1,0 +1,163 @@
+/** What may stand in gateway.yaml. The schema is the manual: descriptions and defaults are printed from here. */
+import { Duration, Type } from '../plugin/schema.ts'
+import type { Static, TSchema } from 'typebox'
+
+const text = (pattern: string, patternErrorMessage: string, description: string, more: object = {}) =>
+  Type.String({ pattern, patternErrorMessage, description, ...more })
+
+const id = (description: string) =>
+  text('^[A-Za-z0-9][A-Za-z0-9_.-]{0,127}$', 'must be letters, digits, _ . or -, beginning with a letter or digit', description)
+
+const listen = (fallback: string, description: string) =>
+  text('^(\\[[0-9A-Fa-f:.]+\\]|[^\\s:/\\[\\]]*):\\d{1,5}$', 'must be host:port, such as 127.0.0.1:9080, [::1]:9080 or :9080', description, {
+    default: fallback,
+  })
+
+const bytes = (description: string, fallback: number) => Type.Integer({ minimum: 1, maximum: 2 ** 32, default: fallback, description })
+
+const quota = (description: string) =>
+  Type.Union(
+    [
+      Type.Integer({ minimum: -1, maximum: Number.MAX_SAFE_INTEGER }),
+      Type.String({ pattern: '^(unlimited|-1|\\d{1,15})$', patternErrorMessage: 'must be a number, or unlimited' }),
+    ],
+    { description: `${description} 0 means none, -1 or \`unlimited\` no limit.` },
+  )
+
+const redisUrl = text('^rediss?://\\S+$', 'must be a URL such as redis://host:6379/0', 'A Redis server.')
+
+const Store = Type.Union(
+  [
+    text('^(memory|rediss?://\\S+)$', 'must be memory or a URL such as redis://host:6379/0', '`memory`, or the URL of a Redis server.'),
+    Type.Array(redisUrl, { minItems: 1, description: 'Nodes of a Redis Cluster.' }),
+    Type.Object({
+      sentinels: Type.Array(redisUrl, { minItems: 1, description: 'Redis Sentinels.' }),
+      name: Type.String({ minLength: 1, description: 'The name under which the sentinels know the master.' }),
+    }),
+  ],
+  { default: 'memory', description: 'Where budgets are counted: `memory`, a Redis, the nodes of a Redis Cluster, or sentinels.' },
+)
+
+const Log = Type.Object(
+  {
+    level: Type.Enum(['debug', 'info', 'warn', 'error', 'silent'], { default: 'info', description: 'The least serious lines that are written.' }),
+    file: Type.Optional(Type.String({ minLength: 1, description: 'File to write to; standard output where it is missing.' })),
+  },
+  { default: {}, description: 'The log.' },
+)
+
+const Limits = Type.Object(
+  {
+    max_in_flight: Type.Integer({ minimum: 1, default: 10_000, description: 'Frames that are worked on at once; more are answered with 503.' }),
+    max_body: bytes('Bytes of a request body or of a WebSocket message from a client.', 1_048_576),
+    max_headers: bytes('Bytes of all headers of a request.', 16_384),
+    headers_timeout: Duration({ default: '10s', description: 'For all headers of a request to arrive.' }),
+    request_timeout: Duration({ default: '15s', description: 'For a whole request to arrive.' }),
+    keep_alive_timeout: Duration({ default: '65s', description: 'How long an idle connection of a client is kept.' }),
+    compress_over: bytes('Answers under this many bytes are not compressed.', 1024),
+  },
+  { default: {}, description: 'What the gateway takes from clients at most.' },
+)
+
+const UpstreamNode = Type.Object({
+  url: text('^https?://\\S+$', 'must be a URL such as http://127.0.0.1:8545', 'HTTP address; may hold user, password, path and query.'),
+  ws_url: Type.Optional(text('^wss?://\\S+$', 'must be a URL such as ws://127.0.0.1:8545', 'WebSocket address.')),
+  weight: Type.Integer({ minimum: 0, maximum: 10_000, default: 1, description: 'Share of the calls, beside the other weights; 0 takes the node out.' }),
+  priority: Type.Integer({ default: 0, description: 'Nodes of a lower priority serve only while none of a higher one is healthy.' }),
+})
+
+const Tls = Type.Object(
+  {
+    ca: Type.Optional(Type.String({ minLength: 1, description: "File of PEM certificates that are trusted instead of the system's." })),
+    servername: Type.Optional(Type.String({ minLength: 1, description: "The name that the certificate must carry, where it is not the URL's host." })),
+    verify: Type.Boolean({ default: true, description: 'False takes any certificate.' }),
+  },
+  { description: 'How https nodes are verified.' },
+)
+
+const Upstream = Type.Object({
+  id: id('The name that routes use.'),
+  type: Type.Enum(['roundrobin', 'least_conn', 'chash', 'ewma'], { default: 'roundrobin', description: 'How a node is chosen.' }),
+  nodes: Type.Array(UpstreamNode, { minItems: 1, description: 'The nodes.' }),
+  timeout: Type.Object(
+    {
+      connect: Duration({ default: '2s', description: 'Until a connection stands.' }),
+      read: Duration({ default: '30s', description: 'Without a byte of the answer.' }),
+      total: Duration({ default: '60s', description: 'For a request as a whole, retries included.' }),
+    },
+    { default: {}, description: 'How long a node may take.' },
+  ),
+  retries: Type.Integer({ minimum: 0, maximum: 10, default: 1, description: 'Further attempts on calls that a node left without an answer.' }),
+  max_answer: bytes('Bytes of an answer, after decompression.', 64 * 1024 * 1024),
+  max_connections: Type.Integer({ minimum: 1, maximum: 65_535, default: 512, description: 'Connections to one node.' }),
+  keep_alive: Duration({ default: '4s', description: 'How long an idle connection to a node is kept.' }),
+  gzip: Type.Boolean({ default: true, description: 'Whether nodes are asked for gzip.' }),
+  tls: Type.Optional(Tls),
+})
+
+const Plan = Type.Object({
+  id: id('The name that consumers use.'),
+  tier: id('What the plan may call, as the whitelist names it: `free` or `paid`.'),
+  seconds_quota: Type.Optional(quota('CU per window of limit-cu.')),
+  monthly_quota: Type.Optional(quota('CU per billing cycle.')),
+  billing_day: Type.Integer({ minimum: 1, maximum: 28, default: 1, description: 'Day of the month (UTC) on which a billing cycle begins.' }),
+})
+
+/** The schema of gateway.yaml, given the schema of what stands under `plugins`, in general and of a consumer. */
+export function gatewaySchema<Plugins extends TSchema, OfConsumer extends TSchema>(plugins: Plugins, ofConsumer: OfConsumer) {
+  const Route = Type.Object({
+    id: id('The name in logs and metrics.'),
+    hosts: Type.Array(Type.String(), { default: [], description: 'Hosts, such as `{network}.rpc.example.com` or `*.example.com`. None means any.' }),
+    uris: Type.Array(Type.String(), { default: [], description: 'Paths, such as `/{network}` or `/rpc/*`. None means any.' }),
+    upstream_id: Type.String({ minLength: 1, description: 'The upstream; may hold variables that hosts or uris bind, such as `{network}`.' }),
+    plugin_config_id: Type.Optional(Type.String({ description: 'A bundle of plugin_configs; the own plugins of the route replace its entries.' })),
+    plugins,
+    on_batch_refusal: Type.Enum(['each', 'all'], {
+      default: 'each',
+      description: 'Whether a refused call of a batch is refused alone, or the whole batch with it.',
+    }),
+  })
+  const Consumer = Type.Object({
+    username: text('^[\\x21-\\x7e]{1,128}$', 'must be 1 to 128 printable characters without a space', 'The name in logs, metrics and templates.'),
+    plan: Type.Optional(Type.String({ description: 'The id of a plan.' })),
+    seconds_quota: Type.Optional(quota("CU per window of limit-cu, in the plan's place.")),
+    monthly_quota: Type.Optional(quota("CU per billing cycle, in the plan's place.")),
+    disabled: Type.Boolean({ default: false, description: 'True revokes all credentials.' }),
+    plugins: ofConsumer,
+  })
+  const Bundle = Type.Object({ id: id('The name that routes use.'), plugins })
+  const GlobalRule = Type.Object({ id: Type.Optional(id('A name for people.')), plugins })
+  return Type.Object({
+    listen: listen('127.0.0.1:9080', 'Where clients are served, HTTP and WebSocket. No host means every address.'),
+    admin: Type.Object(
+      { listen: listen('127.0.0.1:9180', 'Where metrics and health are served; keep it private.') },
+      { default: {}, description: 'The second listener, for /metrics, /healthz and /readyz.' },
+    ),
+    store: Store,
+    data_dir: Type.String({ minLength: 1, default: './data', description: 'Where usage is kept, relative to this file.' }),
+    trusted_proxies: Type.Array(Type.String(), { default: [], description: 'Addresses and CIDRs of proxies whose X-Forwarded-For counts.' }),
+    drain_timeout: Duration({ default: '30s', description: 'How long a stop waits for what is in flight.' }),
+    log: Log,
+    limits: Limits,
+    plugins_dir: Type.Optional(Type.String({ minLength: 1, description: 'Directory of plugins of your own, relative to this file.' })),
+    upstreams: Type.Array(Upstream, { default: [], description: 'Groups of nodes that answer alike.' }),
+    routes: Type.Array(Route, { default: [], description: 'What is served, and by which plugins.' }),
+    plans: Type.Array(Plan, { default: [], description: 'What consumers pay for.' }),
+    consumers: Type.Array(Consumer, { default: [], description: 'Who may call.' }),
+    global_rules: Type.Array(GlobalRule, { default: [], description: 'Plugins that run on every route, in addition to its own.' }),
+    plugin_configs: Type.Array(Bundle, { default: [], description: 'Named bundles of plugins that routes refer to.' }),
+  })
+}
+
+/** Each plugin's entry is checked by the plugin's own schema, and consumers one by one, because there may be a million. */
+const Entries = Type.Record(Type.String(), Type.Unknown(), { default: {}, description: 'Plugins by name.' })
+const Shape = gatewaySchema(Entries, Entries)
+
+export const ConsumerSchema = Shape.properties.consumers.items
+export const GatewaySchema = Type.Object({ ...Shape.properties, consumers: Type.Array(Type.Unknown(), { default: [] }) })
+
+export type GatewayYaml = Static<typeof GatewaySchema>
+export type ConsumerYaml = Static<typeof ConsumerSchema>
+export type UpstreamYaml = Static<typeof Upstream>
+export type PlanYaml = Static<typeof Plan>
+export type QuotaYaml = PlanYaml['seconds_quota']

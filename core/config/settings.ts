@@ -1,0 +1,89 @@
+/** What gateway.yaml says, checked already, as the rooms want it: absolute paths, milliseconds, quotas as numbers. */
+import { resolve } from 'node:path'
+import { durationMs } from '../plugin/schema.ts'
+import type { Consumer, Plan } from '../plugin/slots.ts'
+import type { Draft } from './draft.ts'
+import type { ConsumerYaml, GatewayYaml, PlanYaml, QuotaYaml, UpstreamYaml } from './schema.ts'
+import type { ListenAddress, Settings, StoreSpec, TlsSpec, UpstreamSpec } from './snapshot.ts'
+
+/** Paths are relative to `directory`, the one that holds the configuration file. Undefined when a part is broken. */
+export function toSettings(draft: Draft, directory: string): Settings | undefined {
+  const listen = draft.top('listen')
+  const admin = draft.top('admin')
+  const store = draft.top('store')
+  const dataDir = draft.top('data_dir')
+  const trustedProxies = draft.top('trusted_proxies')
+  const drainTimeout = draft.top('drain_timeout')
+  const log = draft.top('log')
+  const limits = draft.top('limits')
+  if (!listen || !admin || !store || !dataDir || !trustedProxies || !drainTimeout || !log || !limits) return undefined
+  return {
+    listen: toAddress(listen),
+    adminListen: toAddress(admin.listen),
+    store: toStore(store),
+    dataDir: resolve(directory, dataDir),
+    trustedProxies,
+    drainTimeoutMs: durationMs(drainTimeout),
+    maxInFlight: limits.max_in_flight,
+    limits: {
+      maxBodyBytes: limits.max_body,
+      maxHeaderBytes: limits.max_headers,
+      headersTimeoutMs: durationMs(limits.headers_timeout),
+      requestTimeoutMs: durationMs(limits.request_timeout),
+      keepAliveTimeoutMs: durationMs(limits.keep_alive_timeout),
+      compressOverBytes: limits.compress_over,
+    },
+    log: { level: log.level, file: log.file === undefined ? undefined : resolve(directory, log.file) },
+  }
+}
+
+/** `host:port`, `[::1]:port` or `:port`, as its parts. */
+export function toAddress(listen: string): ListenAddress {
+  const colon = listen.lastIndexOf(':')
+  return { host: listen.slice(0, colon).replace(/^\[|\]$/g, ''), port: Number(listen.slice(colon + 1)) }
+}
+
+function toStore(store: GatewayYaml['store']): StoreSpec {
+  if (store === 'memory') return { kind: 'memory' }
+  if (typeof store === 'string') return { kind: 'redis', url: store }
+  if (Array.isArray(store)) return { kind: 'cluster', urls: store }
+  return { kind: 'sentinel', urls: store.sentinels, name: store.name }
+}
+
+/** `ca` is the text of the file that `tls.ca` names. */
+export function toUpstream({ timeout, ...yaml }: UpstreamYaml, ca: string | undefined): UpstreamSpec {
+  const tls: TlsSpec | undefined = yaml.tls && { ca, servername: yaml.tls.servername, verify: yaml.tls.verify }
+  return {
+    id: yaml.id,
+    type: yaml.type,
+    nodes: yaml.nodes.map((node) => ({ url: node.url, wsUrl: node.ws_url, weight: node.weight, priority: node.priority })),
+    connectTimeoutMs: durationMs(timeout.connect),
+    readTimeoutMs: durationMs(timeout.read),
+    totalTimeoutMs: durationMs(timeout.total),
+    retries: yaml.retries,
+    maxAnswerBytes: yaml.max_answer,
+    maxConnections: yaml.max_connections,
+    keepAliveMs: durationMs(yaml.keep_alive),
+    gzip: yaml.gzip,
+    tls,
+  }
+}
+
+export function toPlan(yaml: PlanYaml): Plan {
+  return {
+    id: yaml.id,
+    tier: yaml.tier,
+    secondsQuota: toQuota(yaml.seconds_quota),
+    monthlyQuota: toQuota(yaml.monthly_quota),
+    billingDay: yaml.billing_day,
+  }
+}
+
+export function toConsumer(yaml: ConsumerYaml, plan: Plan | undefined): Consumer {
+  return { username: yaml.username, plan, secondsQuota: toQuota(yaml.seconds_quota), monthlyQuota: toQuota(yaml.monthly_quota) }
+}
+
+function toQuota(quota: QuotaYaml): number | undefined {
+  if (quota === undefined) return undefined
+  return quota === 'unlimited' || Number(quota) === -1 ? Infinity : Number(quota)
+}
