@@ -4,12 +4,14 @@ import { readFileSync } from 'node:fs'
 import { parseArgs } from 'node:util'
 import { plugins } from '../plugins/index.ts'
 import { check, plan } from './commands.ts'
+import { pluginManual } from './config/manual.ts'
 import { ConfigurationError, startGateway } from './gateway.ts'
 import type { CommandContext } from './commands.ts'
 
 const USAGE = `usage: tollgate start [--config FILE]         runs the gateway (default conf/gateway.yaml)
        tollgate check [--config FILE]         lists every problem of a configuration as file:line path: problem (hint)
        tollgate plan ROUTE [--config FILE]    prints a route's chain: phase, priority, plugin, and where its configuration came from
+       tollgate docs                          prints the manual of the plugins
        tollgate --version | --help`
 
 const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as { version: string }
@@ -36,6 +38,7 @@ async function run(argv: readonly string[]): Promise<number> {
   if (command === 'start' && rest.length === 0) return start(values.config)
   if (command === 'check' && rest.length === 0) return check(values.config, context)
   if (command === 'plan' && rest.length === 1) return plan(rest[0]!, values.config, context)
+  if (command === 'docs' && rest.length === 0) return say(pluginManual(plugins))
   process.stderr.write(`${USAGE}\n`)
   return 2
 }
