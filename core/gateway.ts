@@ -159,6 +159,7 @@ class RunningGateway implements Gateway, Door {
       { ...settings.adminListen, log: this.log },
     )
     this.watch = watchFiles(files, () => void this.reload())
+    this.log.info({ listen: text(this.address), admin: text(this.adminAddress), generation: this.snapshot.generation }, 'listening')
   }
 
   enter(origin: Origin): LiveSession | undefined {
@@ -246,6 +247,10 @@ class RunningGateway implements Gateway, Door {
     this.log.info({}, 'stopped')
     await this.log.close()
   }
+}
+
+function text({ address, family, port }: AddressInfo): string {
+  return family === 'IPv6' ? `[${address}]:${port}` : `${address}:${port}`
 }
 
 function reportWarnings(log: Log, warnings: readonly Problem[]): void {
