@@ -1,0 +1,120 @@
+/**
+ * What is counted under one key, and the two ways of forgetting that go by seconds.
+ *
+ * A sliding window is two counters: this window's, and the one before weighted by how much of it still overlaps
+ * the last `ms` milliseconds. Why this and not GCRA: no window ever serves more than the stated number (GCRA
+ * serves a full burst and the refill of the same second: twice the limit to a client that was idle), steady
+ * traffic gets exactly the limit, a refund is a subtraction, the moment at which a cost fits can be computed, and
+ * in Redis it is two integers under a key. In return any stretch of `ms` that lies across two windows may hold
+ * up to twice the limit, as with GCRA; a fixed window would allow that at every boundary, this only to one who
+ * spends everything right before it and then the rest as fast as it comes free.
+ */
+import type { Clock } from './clock.ts'
+
+/** One key's count under one window. Amounts in units (units.ts), times in milliseconds. */
+export interface Count {
+  /** The window that draws are taken from now. */
+  readonly epoch: number
+  /** Moves on to the window of this moment. To be called before anything below. */
+  roll(clock: Clock): void
+  /** What counts against a limit at this moment. A sliding window's is not always whole. */
+  counted(clock: Clock): number
+  /** Whether so much more stays within the limit. */
+  fits(units: number, limit: number, clock: Clock): boolean
+  /** Adds to the window of that epoch, or takes back from it when negative. A window that has passed is left alone. */
+  add(units: number, epoch: number): void
+  /** Until all that is counted now is forgotten. */
+  resetMs(clock: Clock): number
+  /** Until so much fits if nobody else draws; only for what does not exceed the limit. */
+  waitMs(units: number, limit: number, clock: Clock): number
+}
+
+/** Counts of the last `ms` milliseconds. */
+export class SlidingCount implements Count {
+  readonly #ms: number
+  epoch = -Infinity
+  #current = 0
+  #previous = 0
+
+  constructor(ms: number) {
+    this.#ms = ms
+  }
+
+  roll(clock: Clock): void {
+    const epoch = Math.floor(clock.steadyMs / this.#ms)
+    if (epoch === this.epoch) return
+    this.#previous = epoch === this.epoch + 1 ? this.#current : 0
+    this.#current = 0
+    this.epoch = epoch
+  }
+
+  counted(clock: Clock): number {
+    return this.#current + (this.#previous * this.#overlapMs(clock)) / this.#ms
+  }
+
+  fits(units: number, limit: number, clock: Clock): boolean {
+    // Multiplied out, so that whole numbers are compared.
+    return this.#previous * this.#overlapMs(clock) <= (limit - this.#current - units) * this.#ms
+  }
+
+  add(units: number, epoch: number): void {
+    if (epoch === this.epoch) this.#current = Math.max(0, this.#current + units)
+    else if (epoch === this.epoch - 1) this.#previous = Math.max(0, this.#previous + units)
+  }
+
+  resetMs(clock: Clock): number {
+    if (this.#current > 0) return this.#overlapMs(clock) + this.#ms
+    return this.#previous > 0 ? this.#overlapMs(clock) : 0
+  }
+
+  waitMs(units: number, limit: number, clock: Clock): number {
+    const overlapMs = this.#overlapMs(clock)
+    const room = limit - this.#current - units
+    if (room >= 0) return this.#previous === 0 ? 0 : Math.max(0, Math.ceil(overlapMs - Math.floor((room * this.#ms) / this.#previous)))
+    // Not before the next window, in which this one is the older.
+    return Math.ceil(overlapMs + this.#ms - Math.min(this.#ms, Math.floor(((limit - units) * this.#ms) / this.#current)))
+  }
+
+  /** How much of the window before lies within the last `ms`. */
+  #overlapMs(clock: Clock): number {
+    return (this.epoch + 1) * this.#ms - clock.steadyMs
+  }
+}
+
+/** Counts of windows of `ms` milliseconds since the epoch. */
+export class FixedCount implements Count {
+  readonly #ms: number
+  epoch = -Infinity
+  #current = 0
+
+  constructor(ms: number) {
+    this.#ms = ms
+  }
+
+  roll(clock: Clock): void {
+    const epoch = Math.floor(clock.steadyMs / this.#ms)
+    if (epoch === this.epoch) return
+    this.#current = 0
+    this.epoch = epoch
+  }
+
+  counted(): number {
+    return this.#current
+  }
+
+  fits(units: number, limit: number): boolean {
+    return this.#current + units <= limit
+  }
+
+  add(units: number, epoch: number): void {
+    if (epoch === this.epoch) this.#current = Math.max(0, this.#current + units)
+  }
+
+  resetMs(clock: Clock): number {
+    return (this.epoch + 1) * this.#ms - clock.steadyMs
+  }
+
+  waitMs(_units: number, _limit: number, clock: Clock): number {
+    return this.resetMs(clock)
+  }
+}

@@ -1,0 +1,60 @@
+/** Opens what the configuration says budgets are counted in. */
+import { MemoryMeter } from './memory.ts'
+import { UsageBook } from './usage.ts'
+import { UsageStore } from './usage-store.ts'
+import type { Meter } from '../pipeline/ports.ts'
+import type { PluginLog } from '../plugin/define.ts'
+import type { Metrics } from '../plugin/metrics.ts'
+import type { StoreSpec } from '../config/snapshot.ts'
+
+/** How often keys are forgotten while nobody draws. */
+const FORGET_MS = 10_000
+
+/** What opening needs of its surroundings. */
+export interface MeterDeps {
+  /** The wall clock in epoch milliseconds. */
+  readonly now: () => number
+  readonly log: Pick<PluginLog, 'info' | 'error'>
+  readonly metrics: Metrics
+}
+
+/** A meter that counts. */
+export interface OpenMeter {
+  readonly meter: Meter
+  /** What was used in billing cycles. */
+  readonly usage: Pick<UsageBook, 'history' | 'page'>
+  /** Writes what is left to the disk and lets go of it. Asking again does nothing. */
+  close(): Promise<void>
+}
+
+/** Opens the meter of a configuration; without `dataDir` usage is forgotten with the process. Rejects with UsageStoreError. */
+export async function openMeter(
+  settings: { readonly store: StoreSpec; readonly dataDir: string | undefined },
+  { now, log, metrics }: MeterDeps,
+): Promise<OpenMeter> {
+  if (settings.store.kind !== 'memory') throw new RangeError(`store: ${settings.store.kind} is not supported`)
+  const failing = metrics.gauge(
+    'tollgate_usage_store_failing',
+    '1 while usage of billing cycles cannot be written to data_dir and is counted in memory only.',
+    [],
+  )()
+  const usage = new UsageBook({
+    store: settings.dataDir === undefined ? UsageStore.inMemory() : UsageStore.open(settings.dataDir),
+    now,
+    onStore(error) {
+      failing.value = error === undefined ? 0 : 1
+      if (error === undefined) log.info({}, 'usage is written to the disk again')
+      else log.error({ err: error }, 'usage cannot be written to the disk: counting in memory and trying again')
+    },
+  })
+  const meter = new MemoryMeter(now, usage)
+  const forgetting = setInterval(() => meter.forget(), FORGET_MS).unref()
+  return {
+    meter,
+    usage,
+    close: async () => {
+      clearInterval(forgetting)
+      usage.close()
+    },
+  }
+}
