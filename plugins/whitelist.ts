@@ -1,7 +1,7 @@
 /**
  * whitelist: admits the methods that a network offers to a caller's tier, and nothing else: a method that is not
- * listed, and every method of a network that is not listed, is refused. Callers on the tier `free`, and callers
- * without a tier, have what `free` lists; all others have `free` and `paid`.
+ * listed, and every method of a network that is not listed, is refused. Callers on the tier `paid` have what `free`
+ * and `paid` list; all others, those on a tier of another name too, have what `free` lists.
  */
 import { definePlugin, network, offeredMethods, refuse, tier, Type } from '#plugin'
 import { compileOffers, WhitelistFile } from './whitelist/offers.ts'
@@ -35,9 +35,9 @@ export default definePlugin({
       access({ session, method }) {
         const offer = offers.get(session.get(network) ?? '')
         if (offer === undefined) return UNKNOWN_NETWORK
-        const isFree = (session.get(tier) ?? 'free') === 'free'
-        if (isFree ? offer.free(method) : offer.paid(method)) return undefined
-        return isFree && offer.paid(method) ? offer.paidOnly : offer.notOffered
+        const isPaid = session.get(tier) === 'paid'
+        if (isPaid ? offer.paid(method) : offer.free(method)) return undefined
+        return !isPaid && offer.paid(method) ? offer.paidOnly : offer.notOffered
       },
     }
   },

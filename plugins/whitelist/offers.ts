@@ -34,7 +34,7 @@ interface Line {
   readonly networks: Set<string>
 }
 
-export interface Problem {
+interface Problem {
   readonly severity: 'error' | 'warning'
   readonly path: Path
   readonly message: string

@@ -1,10 +1,13 @@
-import { describe, expect, test } from 'vitest'
+import { describe, expect, onTestFinished, test } from 'vitest'
 import { cost } from '#plugin'
 import calculateCu from '../../plugins/calculate-cu.ts'
 import jsonrpcVar from '../../plugins/jsonrpc-var.ts'
 import whitelist from '../../plugins/whitelist.ts'
 import { callIn, configure, sessionOn } from '../support/configured.ts'
+import { basic, basicFiles, startTestGateway } from '../support/gateway.ts'
+import { startScriptedNode } from '../support/scripted-node.ts'
 import type { Outcome } from '#plugin'
+import type { ScriptedNode } from '../support/scripted-node.ts'
 
 const PLUGINS = '{ jsonrpc-var: {}, whitelist: {}, calculate-cu: {} }'
 
@@ -86,6 +89,37 @@ describe('calculate-cu', () => {
     const notification = { session: sessionOn('eth', { scheme: 'ws' }), method, topic, bytes: 100, cost: 9 }
     expect(plugin.push!(notification)).toBeUndefined()
     expect(notification.cost).toBe(price)
+  })
+})
+
+describe('X-CU-Cost', () => {
+  /** What the header says of an answer. */
+  async function costOf(body: unknown, run: (node: ScriptedNode) => void = () => undefined): Promise<string | null> {
+    const node = await startScriptedNode()
+    const gateway = await startTestGateway(basic({ nodeUrl: node.url }), { files: basicFiles })
+    onTestFinished(async () => {
+      await gateway.stop()
+      await node.stop()
+    })
+    run(node)
+    return (await gateway.post('/eth', JSON.stringify(body), { apikey: 'free-key' })).headers.get('x-cu-cost')
+  }
+  const rpc = (method: string, id?: number) => ({ jsonrpc: '2.0', method, ...(id !== undefined && { id }) })
+
+  test('is the price of a call', async () => {
+    expect(await costOf(rpc('eth_call', 1))).toBe('5')
+  })
+
+  test('adds up over a batch, notifications included, and leaves out what was refused', async () => {
+    expect(await costOf([rpc('eth_call', 1), rpc('eth_getBalance'), rpc('debug_traceCall', 2), 7, rpc('eth_getLogs', 3)])).toBe('17')
+  })
+
+  test('is 0 for a call that was refused', async () => {
+    expect(await costOf(rpc('eth_sign', 1))).toBe('0')
+  })
+
+  test('is 0 for a call that no node answered', async () => {
+    expect(await costOf(rpc('eth_call', 1), (node) => node.script((_request, socket) => socket.destroy()))).toBe('0')
   })
 })
 

@@ -1,7 +1,9 @@
-import { describe, expect, test } from 'vitest'
+import { describe, expect, onTestFinished, test } from 'vitest'
 import guard from '../../plugins/guard.ts'
 import jsonrpcVar from '../../plugins/jsonrpc-var.ts'
 import { callIn, configure, sessionOn } from '../support/configured.ts'
+import { basic, basicFiles, startTestGateway } from '../support/gateway.ts'
+import { startScriptedNode } from '../support/scripted-node.ts'
 
 const CONSUMERS = `
 plans: [{ id: free, tier: free }]
@@ -60,6 +62,22 @@ describe('guard', () => {
     ['{ networks: [eth], methods: [eth_call], consumers: [mallory], cidrs: [192.0.2.7] }', { username: 'mallory', address: '192.0.2.8' }, false],
   ])('%s meets %o: %s', async (guardYaml, sent, expected) => {
     expect(await isBlocked(guardYaml, sent)).toBe(expected)
+  })
+
+  test('blocks before anything is charged or sent', async () => {
+    const node = await startScriptedNode()
+    const gateway = await startTestGateway(basic({ nodeUrl: node.url, plugins: { guard: { methods: ['eth_call'], message: 'Closed' } } }), {
+      files: basicFiles,
+    })
+    onTestFinished(async () => {
+      await gateway.stop()
+      await node.stop()
+    })
+    const answer = await gateway.post('/eth', '{"jsonrpc":"2.0","id":1,"method":"eth_call"}', { apikey: 'free-key' })
+    expect(answer.status).toBe(403)
+    expect(answer.json).toMatchObject({ id: 1, error: { code: -32003, message: 'Closed', data: { reason: 'blocked' } } })
+    expect(answer.headers.get('x-cu-cost')).toBe('0')
+    expect(node.calls).toEqual([])
   })
 
   test.each([

@@ -1,7 +1,9 @@
-import { describe, expect, test } from 'vitest'
+import { describe, expect, onTestFinished, test } from 'vitest'
 import jsonrpcVar from '../../plugins/jsonrpc-var.ts'
 import whitelist from '../../plugins/whitelist.ts'
 import { callIn, configure, sessionOn } from '../support/configured.ts'
+import { basic, basicFiles, startTestGateway } from '../support/gateway.ts'
+import { startScriptedNode } from '../support/scripted-node.ts'
 import type { Outcome } from '#plugin'
 
 const PLUGINS = '{ jsonrpc-var: {}, whitelist: { config_path: whitelist.yaml } }'
@@ -30,7 +32,7 @@ describe('whitelist', () => {
     ['eth', 'free', 'eth_call', 'ok'],
     ['eth', undefined, 'eth_call', 'ok'],
     ['eth', 'paid', 'eth_call', 'ok'],
-    ['eth', 'enterprise', 'trace_block', 'ok'],
+    ['eth', 'Free', 'trace_block', 'paid-only'],
     ['eth', 'paid', 'trace_block', 'ok'],
     ['eth', 'free', 'trace_block', 'paid-only'],
     ['eth', undefined, 'trace_block', 'paid-only'],
@@ -103,6 +105,49 @@ networks:
       expect(ask('eth', 'paid', method)).toBe('not-offered')
     },
   )
+})
+
+describe('whitelist, through a gateway', () => {
+  async function start() {
+    const node = await startScriptedNode()
+    const gateway = await startTestGateway(basic({ nodeUrl: node.url }), { files: basicFiles })
+    onTestFinished(async () => {
+      await gateway.stop()
+      await node.stop()
+    })
+    return { node, gateway }
+  }
+
+  test('a batch is judged member by member, and only what is offered reaches the node', async () => {
+    const { node, gateway } = await start()
+    const methods = ['eth_call', 'eth_sign', 'trace_block', 'eth_getBalance']
+    const batch = methods.map((method, id) => ({ jsonrpc: '2.0', id, method }))
+    const answer = await gateway.post('/eth', JSON.stringify(batch), { apikey: 'free-key' })
+    expect(answer.status).toBe(200)
+    expect(answer.json).toMatchObject([
+      { id: 0, result: expect.anything() as unknown },
+      { id: 1, error: { code: -32601, message: 'The method is not offered on eth', data: { reason: 'not-offered' } } },
+      { id: 2, error: { code: -32601, message: 'The method is offered on eth to paid plans only', data: { reason: 'paid-only' } } },
+      { id: 3, result: expect.anything() as unknown },
+    ])
+    expect(node.calls.map((call) => call.method)).toEqual(['eth_call', 'eth_getBalance'])
+
+    const alone = await gateway.post('/eth', JSON.stringify(batch[2]), { apikey: 'free-key' })
+    expect(alone.status).toBe(405)
+    expect((await gateway.post('/eth', JSON.stringify(batch[2]), { apikey: 'paid-key' })).status).toBe(200)
+  })
+
+  test('an edit changes decisions, and a broken one changes nothing', async () => {
+    const { gateway } = await start()
+    const ask = async () => (await gateway.post('/eth', '{"jsonrpc":"2.0","id":1,"method":"net_version"}', { apikey: 'free-key' })).status
+    expect(await ask()).toBe(405)
+    await gateway.write('whitelist.yaml', 'networks: { eth: { free: [net_version] } }')
+    expect(await gateway.reload()).toBe(true)
+    expect(await ask()).toBe(200)
+    await gateway.write('whitelist.yaml', 'networks: { eth: { free: [+nothing] } }')
+    expect(await gateway.reload()).toBe(false)
+    expect(await ask()).toBe(200)
+  })
 })
 
 describe('a whitelist file', () => {
