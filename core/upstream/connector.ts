@@ -1,5 +1,4 @@
 /** Connections to nodes, given up when they take too long. */
-import { isIP } from 'node:net'
 import { buildConnector } from 'undici'
 import type { Socket } from 'node:net'
 import type { buildConnector as Connector } from 'undici'
@@ -12,17 +11,15 @@ export const CONNECT_TIMEOUT = 'TOLLGATE_CONNECT_TIMEOUT'
  * A connector for one pool. undici's own timeout fires up to a second late; this one is exact.
  * HTTP/1.1 only: a JSON-RPC node gains nothing by HTTP/2 and its framing costs CPU.
  */
-export function connectorTo(url: URL, timeoutMs: number, tls: TlsSpec | undefined): Connector.connector {
+export function connector(timeoutMs: number, tls: TlsSpec | undefined): Connector.connector {
   const connect = buildConnector({
     timeout: 0,
     allowH2: false,
     rejectUnauthorized: tls?.verify ?? true,
     ...(tls?.ca === undefined ? {} : { ca: tls.ca }),
   }) as (options: Connector.Options, callback: Connector.Callback) => Socket
-  // Without this a rewritten Host header would become the name that the certificate has to carry.
-  const servername = tls?.servername ?? (isIP(url.hostname) === 0 ? url.hostname : undefined)
   return (options, callback) => {
-    const socket = connect(servername === undefined ? options : { ...options, servername }, (...result) => {
+    const socket = connect(options, (...result) => {
       clearTimeout(timer)
       callback(...result)
     })

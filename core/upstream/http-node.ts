@@ -2,14 +2,18 @@
  * A node over HTTP: its address, made ready once, and its pool of kept-alive connections, made when first needed. A
  * retired node still serves the frames that began before the reload; its connections close when none is left.
  */
+import { isIP } from 'node:net'
 import { Pool } from 'undici'
-import { connectorTo } from './connector.ts'
-import type { Dispatcher } from 'undici'
+import { connector } from './connector.ts'
+import type { Dispatcher, buildConnector } from 'undici'
 import type { UpstreamRequest } from '../plugin/session.ts'
 import type { FullSpec, NodeSpec } from './spec.ts'
 
 /** Headers of a node's answer, in bytes. */
 const MAX_HEADER_BYTES = 16 * 1024
+
+/** In place of a path that undici would take for a whole URL: it refuses this one, as it does a line break. */
+const UNSENDABLE_PATH = ''
 
 /** What frames a request, or decides what may come back: ours, whatever a rewrite says. */
 const OWN_HEADERS = new Set([
@@ -25,6 +29,11 @@ const OWN_HEADERS = new Set([
   'upgrade',
 ])
 
+/** undici's type leaves out the name that TLS is to verify, though it takes it. */
+interface PoolRequest extends Dispatcher.DispatchOptions {
+  readonly servername: string | undefined
+}
+
 export class HttpNode {
   readonly weight: number
   /** Position among the upstream's nodes: how logs name it, its URL may hold a secret. */
@@ -32,8 +41,10 @@ export class HttpNode {
   private readonly spec: FullSpec
   private readonly url: URL
   private readonly path: string
+  /** The name that the certificate must carry; without it a rewritten Host header would become that. */
+  private readonly servername: string | undefined
   private readonly headers: string[]
-  private readonly connect: ReturnType<typeof connectorTo>
+  private readonly connect: buildConnector.connector
   private pool: Pool | undefined
   private inFlight = 0
   private isRetired = false
@@ -45,7 +56,8 @@ export class HttpNode {
     this.spec = spec
     this.url = new URL(node.url)
     this.path = this.url.pathname + this.url.search
-    this.connect = connectorTo(this.url, spec.connectTimeoutMs, spec.tls)
+    this.servername = spec.tls?.servername ?? (isIP(bareHost(this.url)) === 0 ? this.url.hostname : undefined)
+    this.connect = connector(spec.connectTimeoutMs, spec.tls)
     this.headers = ['content-type', 'application/json', 'accept', 'application/json', 'user-agent', userAgent]
     if (spec.gzip) this.headers.push('accept-encoding', 'gzip')
     if (this.url.username !== '' || this.url.password !== '') this.headers.push('authorization', basicAuthorization(this.url))
@@ -55,15 +67,17 @@ export class HttpNode {
   dispatch(body: Buffer, rewrite: UpstreamRequest, handler: Dispatcher.DispatchHandler): void {
     this.inFlight++
     this.pool ??= this.open()
-    const path = rewrite.path ?? this.path
-    this.pool.dispatch({ method: 'POST', path, headers: this.headersFor(rewrite), body }, handler)
+    const path = rewrite.path?.startsWith('/') === false ? UNSENDABLE_PATH : (rewrite.path ?? this.path)
+    const request: PoolRequest = { method: 'POST', path, headers: this.headersFor(rewrite), body, servername: this.servername }
+    this.pool.dispatch(request, handler)
   }
 
   /** Whether a connection can be made now. */
   reach(): Promise<boolean> {
-    const { host, hostname, protocol, port } = this.url
+    const { host, protocol, port } = this.url
+    const options = { host, hostname: bareHost(this.url), protocol, port, ...(this.servername === undefined ? {} : { servername: this.servername }) }
     return new Promise((resolve) => {
-      this.connect({ host, hostname: hostname.replaceAll(/[[\]]/g, ''), protocol, port }, (error, socket) => {
+      this.connect(options, (error, socket) => {
         socket?.destroy()
         resolve(error === null)
       })
@@ -125,6 +139,11 @@ export class HttpNode {
     for (const [name, value] of Object.entries(headers)) if (!OWN_HEADERS.has(name)) merged.push(name, value)
     return merged
   }
+}
+
+/** The host without the brackets of an IPv6 address. */
+function bareHost({ hostname }: URL): string {
+  return hostname.replaceAll(/[[\]]/g, '')
 }
 
 /** RFC 7617. */

@@ -77,6 +77,7 @@ export async function startScriptedNode(options: ScriptedNodeOptions = {}): Prom
 class RunningNode implements ScriptedNode {
   readonly requests: NodeRequest[] = []
   readonly results = new Map<string, string>()
+  port = 0
   connections = 0
   private readonly scheme: string
   private readonly server: Server
@@ -90,10 +91,6 @@ class RunningNode implements ScriptedNode {
     this.scheme = tls === undefined ? 'http' : 'https'
     const serve = (socket: Socket): void => this.serve(socket)
     this.server = tls === undefined ? createServer({ noDelay: true }, serve) : createTlsServer(tls, serve)
-  }
-
-  get port(): number {
-    return (this.server.address() as AddressInfo).port
   }
 
   get url(): string {
@@ -127,7 +124,10 @@ class RunningNode implements ScriptedNode {
   listen(port: number): Promise<void> {
     return new Promise((resolve, reject) => {
       this.server.once('error', reject)
-      this.server.listen(port, '127.0.0.1', () => resolve())
+      this.server.listen(port, '127.0.0.1', () => {
+        this.port = (this.server.address() as AddressInfo).port
+        resolve()
+      })
     })
   }
 

@@ -58,7 +58,7 @@ export function upstreamOf(urls: readonly string[], changes: Partial<UpstreamSpe
 }
 
 /** A call; `params` is source text. */
-export function call(method = 'eth_blockNumber', params: string | undefined = '[]'): RpcRequest {
+export function call(method = 'eth_blockNumber', params = '[]'): RpcRequest {
   return new RpcRequest('1', method, JSON.stringify(method), params)
 }
 
@@ -72,6 +72,11 @@ export function brief(outcome: Outcome | undefined): string {
   if (outcome === undefined) return 'nothing'
   if (outcome.kind === 'refusal') return `${outcome.name} ${outcome.why}`
   return `${outcome.kind} ${typeof outcome.payload === 'string' ? outcome.payload : Buffer.from(outcome.payload).toString('latin1')}`
+}
+
+/** Lets the loop turn once: only then is a connection free for another call. */
+export function turn(): Promise<void> {
+  return new Promise((resolve) => void setTimeout(resolve, 10))
 }
 
 /** Asks, and tells in few words what became of every call. */
