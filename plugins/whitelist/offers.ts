@@ -2,9 +2,11 @@
  * The file behind the whitelist, and what it means: for every network, and for its twins, which methods are
  * offered to whom. Networks that list the same share what was compiled for them.
  */
-import { isPlainMethod, methodList, patternProblem, refuse, Type } from '#plugin'
+import { patternProblem, refuse, Type } from '#plugin'
+import { admission } from './admission.ts'
 import { administrationOpenedBy } from './administration.ts'
 import type { Refusal } from '#plugin'
+import type { Admits } from './admission.ts'
 
 const Entries = Type.Array(Type.String(), {
   description: 'Methods, prefixes (`trace_*`), `*`, denials (`!eth_sign*`) and sets (`+evm`).',
@@ -41,8 +43,6 @@ interface Problem {
   readonly hint: string
 }
 
-type Admits = (method: string) => boolean
-
 /** A network as calls meet it. */
 interface Offer {
   readonly free: Admits
@@ -74,8 +74,8 @@ export function compileOffers(document: Type.Static<typeof WhitelistFile>): Offe
   for (const [name, { free = [], paid = [] }] of Object.entries(networks)) {
     const freeLines = readLines(free, ['networks', name, 'free'], linesOfSet, problems)
     const allLines = [...freeLines, ...readLines(paid, ['networks', name, 'paid'], linesOfSet, problems)]
-    const admitsFree = admission(freeLines, admissions)
-    const admitsPaid = admission(allLines, admissions)
+    const admitsFree = admission(patternsOf(freeLines), admissions)
+    const admitsPaid = admission(patternsOf(allLines), admissions)
     const twins = prefixes.map((prefix) => prefix + name).filter((twin) => !Object.hasOwn(networks, twin))
     for (const served of [name, ...twins]) offers.set(served, offer(served, admitsFree, admitsPaid))
     const admits: Admits = (method) => admitsFree(method) || admitsPaid(method)
@@ -91,7 +91,11 @@ export function compileOffers(document: Type.Static<typeof WhitelistFile>): Offe
   return result
 }
 
-/** The patterns of a list, those of its sets in their place. */
+function patternsOf(lines: readonly Line[]): string[] {
+  return lines.map(({ pattern }) => pattern)
+}
+
+/** The lines of a list, those of its sets in their place. */
 function readLines(entries: readonly string[], path: Path, sets: ReadonlyMap<string, readonly Line[]>, problems: Problem[]): readonly Line[] {
   return entries.flatMap((pattern, at) => {
     const here = [...path, at]
@@ -133,21 +137,4 @@ function offer(name: string, free: Admits, paid: Admits): Offer {
     notOffered: refuse('methodNotAllowed', 'not-offered', { message: `The method is not offered on ${name}` }),
     paidOnly: refuse('methodNotAllowed', 'paid-only', { message: `The method is offered on ${name} to paid plans only` }),
   }
-}
-
-/** What a list admits; shared by lists that say the same. */
-function admission(lines: readonly Line[], shared: Map<string, Admits>): Admits {
-  const patterns = lines.map(({ pattern }) => pattern)
-  const key = patterns.join(' ')
-  const existing = shared.get(key)
-  if (existing !== undefined) return existing
-  const exactly = methodList(patterns)
-  let admits: Admits = (method) => exactly(method) === true
-  if (patterns.some((pattern) => pattern.endsWith('*'))) {
-    // Nodes have looked methods up in any letter case too, so where a wildcard admits, a denial holds in any.
-    const inAnyCase = methodList(patterns.map((pattern) => pattern.toLowerCase()))
-    admits = (method) => exactly(method) === true && isPlainMethod(method) && inAnyCase(method.toLowerCase()) === true
-  }
-  shared.set(key, admits)
-  return admits
 }
