@@ -2,13 +2,13 @@
  * jwt-auth: tells who calls by a signed token (RFC 7519, heeding RFC 8725). Which key and which algorithm verify a
  * token is for the configuration to say, never for the token. A WebSocket ends when the token that opened it does.
  */
-import { decodeJwt, errors, jwtVerify } from 'jose'
+import { errors } from 'jose'
 import { Duration, Type, argumentPlace, consumer, definePlugin, durationMs, headerPlace, refuse, subprotocolPlace } from '#plugin'
 import { Credential, indexCredentials } from './jwt-auth/credentials.ts'
-import { KeysUnavailable, keySet } from './jwt-auth/key-set.ts'
-import type { JWTPayload, JWTVerifyGetKey, JWTVerifyOptions } from 'jose'
-import type { Consumer, Host, Refusal, Session } from '#plugin'
-import type { Verifier } from './jwt-auth/credentials.ts'
+import { KeysUnavailable } from './jwt-auth/key-set.ts'
+import { verifierByCredential, verifierByKeySet } from './jwt-auth/verifiers.ts'
+import type { JWTVerifyOptions } from 'jose'
+import type { Refusal, Session } from '#plugin'
 
 /** Longest token, in characters. A longer one is refused unread. */
 const MAX_TOKEN_LENGTH = 8192
@@ -33,12 +33,6 @@ const NO_KEYS = refuse('internal', 'keys-unavailable', {
   message: 'The keys of the issuer cannot be had right now: try again',
   retryAfterMs: 1000,
 })
-
-/** What a token says that was found to be genuine. */
-interface Verified {
-  readonly payload: JWTPayload
-  readonly owner: Consumer | undefined
-}
 
 export default definePlugin({
   name: 'jwt-auth',
@@ -80,7 +74,7 @@ export default definePlugin({
     const checks: JWTVerifyOptions = { clockTolerance: toleranceMs / 1000, requiredClaims: config.require_exp ? ['exp'] : [] }
     if (config.issuer !== undefined) checks.issuer = config.issuer
     if (config.audience !== undefined) checks.audience = config.audience
-    const verify = config.jwks_url === undefined ? byCredential(config, host) : byKeySet(config, config.jwks_url, host)
+    const verify = config.jwks_url === undefined ? verifierByCredential(config, host) : verifierByKeySet(config, config.jwks_url, host)
     const places = [headerPlace(config.header, (value) => value.replace(/^bearer +/i, '')), subprotocolPlace]
     if (config.query !== '') places.splice(1, 0, argumentPlace(config.query))
 
@@ -110,59 +104,6 @@ export default definePlugin({
     }
   },
 })
-
-type Verify = (token: string, checks: JWTVerifyOptions) => Promise<Verified>
-
-/** Tokens that consumers sign: the claim names the credential, and the credential pins key and algorithm. */
-function byCredential(config: { readonly key_claim_name: string }, host: { readonly credentials: ReadonlyMap<string, Verifier> }): Verify {
-  return async (token, checks) => {
-    const name = decodeJwt(token)[config.key_claim_name]
-    const credential = typeof name === 'string' ? host.credentials.get(name) : undefined
-    if (credential === undefined) throw new errors.JWTInvalid()
-    const { payload } = await jwtVerify(token, credential.key, { ...checks, algorithms: [credential.algorithm] })
-    return { payload, owner: credential.consumer }
-  }
-}
-
-interface KeySetConfig {
-  readonly issuer: string | undefined
-  readonly audience: string | undefined
-  readonly algorithms: string[]
-  readonly consumer_claim: string
-  readonly jwks_timeout: string
-  readonly jwks_cooldown: string
-  readonly jwks_max_age: string
-}
-
-/** Tokens that an identity provider signs: its key set holds the key, a claim holds the consumer's name. */
-function byKeySet(config: KeySetConfig, url: string, host: Pick<Host, 'now' | 'log' | 'consumer' | 'report'>): Verify {
-  const problem = urlProblem(url)
-  if (problem !== undefined) host.report('error', ['jwks_url'], problem)
-  if (config.issuer === undefined) host.report('error', ['issuer'], 'is needed with jwks_url', 'the iss that the provider writes into its tokens')
-  if (config.audience === undefined) host.report('warning', ['audience'], "is not set, so tokens that the provider made for others' services are accepted")
-  const surroundings = {
-    log: host.log,
-    now: () => host.now(),
-    timeoutMs: durationMs(config.jwks_timeout),
-    cooldownMs: durationMs(config.jwks_cooldown),
-    maxAgeMs: durationMs(config.jwks_max_age),
-  }
-  return async (token, checks) => {
-    const find: JWTVerifyGetKey = (header, jws) => keySet(url).find(header, jws, surroundings)
-    const { payload } = await jwtVerify(token, find, { ...checks, algorithms: config.algorithms })
-    const username = payload[config.consumer_claim]
-    return { payload, owner: typeof username === 'string' ? host.consumer(username) : undefined }
-  }
-}
-
-/** What is wrong with the address of a key set: who can change what it answers can sign for anybody. */
-function urlProblem(text: string): string | undefined {
-  const url = URL.parse(text)
-  if (url === null) return 'is not a URL'
-  if (url.username !== '' || url.password !== '') return 'must not hold a user name or a password'
-  const isLoopback = url.protocol === 'http:' && /^(?:localhost|127\.\d+\.\d+\.\d+|\[::1\])$/.test(url.hostname)
-  return url.protocol === 'https:' || isLoopback ? undefined : 'must be https, or http on this machine'
-}
 
 /** Which refusal an error of jose stands for. Which of key, algorithm and signature was wrong is nobody's business. */
 function refusalOf(error: unknown): Refusal {

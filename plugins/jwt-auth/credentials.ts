@@ -21,8 +21,8 @@ export const Credential = {
   public_key: Type.Optional(Type.String({ description: 'For RS256, ES256 and EdDSA: the public key in PEM (SubjectPublicKeyInfo).' })),
 }
 
-/** One credential, ready to verify with. */
-export interface Verifier {
+/** The key of one credential, and the one algorithm that it verifies. */
+export interface RegisteredKey {
   readonly consumer: Consumer
   readonly algorithm: string
   readonly key: CryptoKey
@@ -30,9 +30,9 @@ export interface Verifier {
 
 type Config = ConfigOf<typeof Credential>
 
-/** Verifiers by what tokens name them. */
-export async function indexCredentials(credentials: readonly CredentialOf<Config>[], report: CredentialReport): Promise<ReadonlyMap<string, Verifier>> {
-  const index = new Map<string, Verifier>()
+/** Keys by what tokens name them. */
+export async function indexCredentials(credentials: readonly CredentialOf<Config>[], report: CredentialReport): Promise<ReadonlyMap<string, RegisteredKey>> {
+  const index = new Map<string, RegisteredKey>()
   for (const [position, { consumer, config }] of credentials.entries()) {
     const key = await importKey(config)
     if (typeof key === 'string') report(position, key)
