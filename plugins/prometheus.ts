@@ -55,19 +55,15 @@ export default definePlugin({
       return handles
     }
 
-    const ofRoutes = new Map<string, RouteHandles>()
-    function routeHandlesOf({ session: { routeId, scheme } }: FrameView): RouteHandles {
-      const key = `${scheme} ${routeId}`
-      let handles = ofRoutes.get(key)
-      if (handles === undefined) ofRoutes.set(key, (handles = new RouteHandles(families, routeId, scheme)))
-      return handles
+    const ofRoutes = {
+      http: remembered((route: string) => new RouteHandles(families, route, 'http')),
+      ws: remembered((route: string) => new RouteHandles(families, route, 'ws')),
     }
-
     const ofRefusals = remembered((plugin: string) => remembered((why: string) => families.refusals(plugin, why)))
 
     return {
       log(frame) {
-        routeHandlesOf(frame).count(frame)
+        ofRoutes[frame.session.scheme](frame.session.routeId).count(frame)
         const on = frame.session.get(network) ?? OTHER
         if (!networks.has(on) && frame.session.pathVariable('network') === undefined) networks.add(on) // the route names it, not the client
         for (const call of frame.calls) {

@@ -67,7 +67,7 @@ export function openLog({ level, file, now, maxBufferBytes = MAX_BUFFER_BYTES, o
     {
       level,
       base: null,
-      timestamp: () => `,"time":"${new Date(now()).toISOString()}"`,
+      timestamp: timestamps(now),
       formatters: { level: (label) => ({ level: label }) },
       redact: { paths: redactedPaths(), censor: '[redacted]' },
     },
@@ -87,6 +87,17 @@ export function openLog({ level, file, now, maxBufferBytes = MAX_BUFFER_BYTES, o
     },
     flush: () => lines.flush(),
     close: () => lines.close(),
+  }
+}
+
+/** The time as pino wants it; lines of one millisecond share the text. */
+function timestamps(now: () => number): () => string {
+  let at = Number.NaN
+  let text = ''
+  return () => {
+    const ms = now()
+    if (ms !== at) text = `,"time":"${new Date((at = ms)).toISOString()}"`
+    return text
   }
 }
 

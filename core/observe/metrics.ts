@@ -3,11 +3,12 @@
  * prom-client reads the numbers when somebody scrapes. A family lives as long as the process: asked for again
  * after a reload it is the same one, counts included. No family grows without bound.
  */
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import { Registry, collectDefaultMetrics } from 'prom-client'
 import type { Metric } from 'prom-client'
 import type { CounterHandle, HistogramHandle, Metrics } from '../plugin/metrics.ts'
 
-/** Label sets that one family holds; further ones are counted together under `other`. 10 000 lines are scraped in some 10 ms. */
+/** Label sets that one family holds; further ones are counted together under `other`. A scrape of so many takes some 10 ms. */
 const MAX_SERIES = 10_000
 
 /** What every label says in the series that takes what is above the bound. */
@@ -38,8 +39,8 @@ export function createMetrics(maxSeries: number = MAX_SERIES): MetricsRegistry {
     const of = seriesFinder(declared, series, make, maxSeries, () => collapsed(declared.name).value++)
     families.set(declared.name, { declared, of })
     const { name, help, type } = declared
-    const collect = async () => ({ name, help, type, aggregator: 'sum', values: [...series.values()].flatMap((one) => samples(name, one)) })
-    registry.registerMetric({ name, get: collect } as unknown as Metric) // all that a registry asks of a metric
+    const getForPromString = () => ({ name, help, type, values: [...series.values()].flatMap((one) => samples(name, one)) })
+    registry.registerMetric({ name, getForPromString } as unknown as Metric) // all that a registry asks of a metric
     return of
   }
 
@@ -57,7 +58,14 @@ export function createMetrics(maxSeries: number = MAX_SERIES): MetricsRegistry {
 
   return {
     ...metrics,
-    text: async () => (await registry.metrics()) + (await processMetrics().metrics()),
+    text: async () => {
+      const texts: string[] = []
+      for (const name of families.keys()) {
+        texts.push(await registry.getSingleMetricAsString(name))
+        await nextTurn() // calls go on between families
+      }
+      return `${texts.join('\n\n')}\n\n${await processMetrics().metrics()}`
+    },
     contentType: registry.contentType,
   }
 }
@@ -78,13 +86,15 @@ interface Family {
   readonly of: (...labels: string[]) => unknown
 }
 
-/** One line of the text format, as prom-client takes it. `sharedLabels` is cached by it as text. */
+/** One line of the text format, as prom-client takes it. It keeps the text of `sharedLabels`. */
 interface Sample {
   readonly metricName?: string
   readonly labels: Readonly<Record<string, string | number>>
   readonly sharedLabels: Labels
   readonly value: number
 }
+
+const NO_LABELS = {}
 
 interface NumberSeries extends CounterHandle {
   readonly labels: Labels
@@ -95,7 +105,7 @@ function makeNumber(labels: Labels): NumberSeries {
 }
 
 function numberSamples(_name: string, { labels, value }: NumberSeries): Sample[] {
-  return [{ labels, sharedLabels: labels, value }]
+  return [{ labels: NO_LABELS, sharedLabels: labels, value }]
 }
 
 /** Counts per bucket; made cumulative, as Prometheus wants them, when they are read. */
@@ -127,10 +137,10 @@ function histogramSamples(name: string, { labels, bounds, counts, sum }: Histogr
   let count = 0
   for (const [bucket, inBucket] of counts.entries()) {
     count += inBucket
-    samples.push({ metricName: `${name}_bucket`, labels: { ...labels, le: bounds[bucket] ?? '+Inf' }, sharedLabels: labels, value: count })
+    samples.push({ metricName: `${name}_bucket`, labels: { le: bounds[bucket] ?? '+Inf' }, sharedLabels: labels, value: count })
   }
-  samples.push({ metricName: `${name}_sum`, labels, sharedLabels: labels, value: sum })
-  samples.push({ metricName: `${name}_count`, labels, sharedLabels: labels, value: count })
+  samples.push({ metricName: `${name}_sum`, labels: NO_LABELS, sharedLabels: labels, value: sum })
+  samples.push({ metricName: `${name}_count`, labels: NO_LABELS, sharedLabels: labels, value: count })
   return samples
 }
 
