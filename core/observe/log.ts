@@ -10,7 +10,7 @@ import { pino } from 'pino'
 import { LineFile } from './line-file.ts'
 import type { PluginLog } from '../plugin/define.ts'
 
-export type LogLevel = 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'silent'
+type LogLevel = 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'silent'
 
 export interface LogOptions {
   readonly level: LogLevel
