@@ -127,10 +127,15 @@ function typed(type: string): Check {
   }
 }
 
+function isScalar(value: unknown): boolean {
+  return value !== null && typeof value !== 'object'
+}
+
 function string({ minLength = 0, maxLength = Infinity, pattern, patternErrorMessage }: JsonSchema): Check {
   const regex = pattern === undefined ? undefined : new RegExp(pattern)
   return (value, finder) => {
-    if (typeof value !== 'string') finder.found('must be a string', value === null || typeof value === 'object' ? undefined : 'quote it')
+    if (typeof value !== 'string')
+      finder.found(patternErrorMessage ?? 'must be a string', isScalar(value) && patternErrorMessage === undefined ? 'quote it' : undefined)
     else if (value.length < minLength) finder.found(minLength === 1 ? 'must not be empty' : `must have at least ${minLength} characters`)
     else if (value.length > maxLength) finder.found(`must have at most ${maxLength} characters`)
     else if (regex?.test(value) === false) finder.found(patternErrorMessage ?? `must match ${pattern}`)

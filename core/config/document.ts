@@ -38,7 +38,13 @@ export function readDocument(file: string, text: string, env: Env, problems: Pro
   } catch (error) {
     // js-yaml asks its callers to expect any exception of malformed text.
     const mark = error instanceof YAMLException ? error.mark : undefined
-    report(mark?.position ?? 0, [], error instanceof YAMLException ? error.reason : String(error))
+    const hasVariable = mark !== undefined && text.split(/\r?\n|\r/)[mark.line]?.includes('${') === true
+    report(
+      mark?.position ?? 0,
+      [],
+      error instanceof YAMLException ? error.reason : String(error),
+      hasVariable ? 'within { } and [ ] a ${NAME} must be quoted' : undefined,
+    )
   }
   return { file, value, lineOf: (path) => places.lineOf(path), isFaulty: (path) => faulty.has(path) }
 }

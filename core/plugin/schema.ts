@@ -8,7 +8,7 @@ const UNIT_MS = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 } as co
 
 /** A duration such as `250ms`, `2s`, `1.5m`, `12h`, `30d`. */
 export function Duration(options: { description: string; default?: string }) {
-  return Type.String({ pattern: DURATION.source, ...options })
+  return Type.String({ pattern: DURATION.source, patternErrorMessage: 'must be a duration such as 250ms, 2s, 1.5m or 12h', ...options })
 }
 
 /** A duration's milliseconds. Throws RangeError on what `Duration` would not admit. */
