@@ -40,6 +40,8 @@ export interface Answer {
 
 const OVERLOADED = refuse('overloaded', 'too-many-frames', { message: 'The gateway is at its limit of calls in flight; try again', retryAfterMs: 1000 })
 
+const TOO_LARGE = refuse('upstreamUnavailable', 'answer-too-large', { message: 'The answer is larger than this connection takes; ask for less, or over HTTP' })
+
 export class FrameRun implements FrameView {
   readonly session: LiveSession
   readonly requestId: string
@@ -308,9 +310,14 @@ function encodeAnswers(frame: FrameRun): { document: Document | undefined; refus
   const answers: Document[] = []
   let refusal: Refusal | undefined
   let isAlike = true
+  let bytes = 0
   for (const call of frame.calls) {
     if (call.isNotification) continue
-    const outcome = call.outcome!
+    let outcome = call.outcome!
+    if (outcome.kind !== 'refusal' && (bytes += outcome.payload.length) > frame.session.maxAnswerBytes) {
+      bytes -= outcome.payload.length
+      outcome = TOO_LARGE
+    }
     if (outcome.kind !== 'refusal' || (refusal !== undefined && outcome.name !== refusal.name)) isAlike = false
     else if (refusal === undefined || (outcome.retryAfterMs ?? 0) > (refusal.retryAfterMs ?? 0)) refusal = outcome
     answers.push(encodeOutcome(call.id, outcome, frame.requestId))

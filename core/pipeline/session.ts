@@ -51,6 +51,8 @@ export class LiveSession implements Session {
   traffic: Traffic | undefined
   /** The client's socket, for what an upstream pushes; undefined over HTTP. */
   subscriber: Subscriber | undefined
+  /** Results of one answer in bytes; above, the call is told so. */
+  maxAnswerBytes = Infinity
   /** Why the session may not go on; every call of it is met with this. */
   refusal: Refusal | undefined
   /** The plugin that refused it. */

@@ -69,6 +69,7 @@ export class SocketSession implements Subscriber, Traffic {
     this.outbox = new Outbox(socket, settings, () => this.close(TRY_AGAIN_LATER, 'reading too slowly'))
     session.traffic = this
     session.subscriber = this
+    session.maxAnswerBytes = settings.maxAnswerBytes
     socket.on('message', (data: Buffer) => this.receive(data))
     socket.on('pong', () => (this.unansweredPings = 0))
     socket.on('error', () => undefined) // ws closes with the right code (1002, 1007, 1009) by itself
