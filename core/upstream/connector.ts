@@ -16,7 +16,7 @@ export function connector(timeoutMs: number, tls: TlsSpec | undefined): Connecto
     timeout: 0,
     allowH2: false,
     rejectUnauthorized: tls?.verify ?? true,
-    ...(tls?.ca === undefined ? {} : { ca: tls.ca }),
+    ...(tls?.ca !== undefined && { ca: tls.ca }),
   }) as (options: Connector.Options, callback: Connector.Callback) => Socket
   return (options, callback) => {
     const socket = connect(options, (...result) => {

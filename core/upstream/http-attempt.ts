@@ -14,11 +14,11 @@ import type { BodyReader } from './answer-body.ts'
 import type { UpstreamCounts } from './counts.ts'
 import type { Answer, Why } from './failures.ts'
 import type { HttpNode } from './http-node.ts'
-import type { FullSpec } from './spec.ts'
+import type { UpstreamSpec } from './spec.ts'
 
 /** What all attempts of one upstream share. */
 export interface AttemptTerms {
-  readonly spec: FullSpec
+  readonly spec: UpstreamSpec
   readonly counts: UpstreamCounts
   readonly log: PluginLog
   readonly monotonicMs: () => number
@@ -114,6 +114,7 @@ export class HttpAttempt implements Dispatcher.DispatchHandler, BodyReader {
   }
 
   bodyRead(bytes: Buffer): void {
+    if (this.isOver) return
     const answers = pairAnswers(bytes, this.status, this.carried.firstId, this.carried.count)
     this.settle()
     this.owner.attempted(answers)

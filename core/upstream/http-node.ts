@@ -7,7 +7,7 @@ import { Pool } from 'undici'
 import { connector } from './connector.ts'
 import type { Dispatcher, buildConnector } from 'undici'
 import type { UpstreamRequest } from '../plugin/session.ts'
-import type { FullSpec, NodeSpec } from './spec.ts'
+import type { NodeSpec, UpstreamSpec } from './spec.ts'
 
 /** Headers of a node's answer, in bytes. */
 const MAX_HEADER_BYTES = 16 * 1024
@@ -38,7 +38,7 @@ export class HttpNode {
   readonly weight: number
   /** Position among the upstream's nodes: how logs name it, its URL may hold a secret. */
   readonly position: number
-  private readonly spec: FullSpec
+  private readonly spec: UpstreamSpec
   private readonly url: URL
   private readonly path: string
   /** The name that the certificate must carry; without it a rewritten Host header would become that. */
@@ -50,7 +50,7 @@ export class HttpNode {
   private isRetired = false
 
   /** Throws TypeError when the URL is none. */
-  constructor(node: NodeSpec, position: number, spec: FullSpec, userAgent: string) {
+  constructor(node: NodeSpec, position: number, spec: UpstreamSpec, userAgent: string) {
     this.weight = node.weight
     this.position = position
     this.spec = spec
@@ -136,7 +136,7 @@ export class HttpNode {
       if (headers === undefined || !Object.hasOwn(headers, name) || OWN_HEADERS.has(name)) merged.push(name, this.headers[i + 1]!)
     }
     if (headers === undefined) return merged
-    for (const [name, value] of Object.entries(headers)) if (!OWN_HEADERS.has(name)) merged.push(name, value)
+    for (const [name, value] of Object.entries(headers)) if (!OWN_HEADERS.has(name.toLowerCase())) merged.push(name, value)
     return merged
   }
 }

@@ -1,7 +1,4 @@
-/**
- * What an upstream is built from, and every limit that it keeps. The configuration's own upstreams fit in here; what
- * they leave out is taken from `upstreamDefaults`.
- */
+/** What an upstream is built from. The configuration's own upstreams fit in here, and their schema has the defaults. */
 
 /** One node. */
 export interface NodeSpec {
@@ -14,11 +11,11 @@ export interface NodeSpec {
 /** How https nodes are verified. */
 export interface TlsSpec {
   /** Certificates in PEM that are trusted instead of the system's. */
-  readonly ca?: string | undefined
+  readonly ca: string | undefined
   /** The name that the certificate must carry, where it is not the URL's host. */
-  readonly servername?: string | undefined
-  /** False takes any certificate. Default true. */
-  readonly verify?: boolean | undefined
+  readonly servername: string | undefined
+  /** False takes any certificate. */
+  readonly verify: boolean
 }
 
 /** One upstream. */
@@ -27,54 +24,19 @@ export interface UpstreamSpec {
   readonly nodes: readonly NodeSpec[]
   /** Until a connection stands, TLS included. */
   readonly connectTimeoutMs: number
-  /** Without a byte of the answer: until its first one, and between two. Also how long a call waits for a free connection. */
+  /** Until the head of an answer is there, and between two pieces of its body. Also how long a call waits for a free connection. */
   readonly readTimeoutMs: number
   /** For a frame as a whole, retries included. */
-  readonly totalTimeoutMs?: number | undefined
+  readonly totalTimeoutMs: number
   /** Further attempts on calls that a node left without an answer. */
   readonly retries: number
   /** An answer is cut at this size, counted after decompression. */
   readonly maxAnswerBytes: number
   /** Connections to one node. */
-  readonly maxConnections?: number | undefined
-  /** An idle connection is kept for so long, unless the node's Keep-Alive header says less. */
-  readonly keepAliveMs?: number | undefined
-  /** Whether nodes are asked for gzip. */
-  readonly gzip?: boolean | undefined
-  readonly tls?: TlsSpec | undefined
-}
-
-export const upstreamDefaults = {
-  connectTimeoutMs: 2000,
-  readTimeoutMs: 30_000,
-  /** Twice the read timeout: room for one retry. */
-  totalTimeoutMs: 60_000,
-  retries: 1,
-  /** 64 MiB: a block of traces is some 20 MiB. */
-  maxAnswerBytes: 64 * 1024 * 1024,
-  /** Half of the file descriptors that a process commonly may open. */
-  maxConnections: 512,
-  /** Under the 5 s after which Node's own servers close, the shortest in common use: a request must not meet a closing connection. */
-  keepAliveMs: 4000,
-  /** Undoing gzip costs 10 µs on a small answer, a third of the whole call: worth switching off for a node on the same machine that compresses everything. */
-  gzip: true,
-} as const
-
-/** A spec with nothing left open. */
-export interface FullSpec extends UpstreamSpec {
-  readonly totalTimeoutMs: number
   readonly maxConnections: number
+  /** An idle connection is kept for so long; less where the node's Keep-Alive header says so. Must be under what nodes keep (Node's own servers: 5 s), or a call meets a closing connection. */
   readonly keepAliveMs: number
+  /** Whether nodes are asked for gzip. Undoing it costs some 10 µs of CPU on a small answer, a quarter of the whole call. */
   readonly gzip: boolean
-}
-
-/** Fills in the defaults. */
-export function fillSpec(spec: UpstreamSpec): FullSpec {
-  return {
-    ...spec,
-    totalTimeoutMs: spec.totalTimeoutMs ?? upstreamDefaults.totalTimeoutMs,
-    maxConnections: spec.maxConnections ?? upstreamDefaults.maxConnections,
-    keepAliveMs: spec.keepAliveMs ?? upstreamDefaults.keepAliveMs,
-    gzip: spec.gzip ?? upstreamDefaults.gzip,
-  }
+  readonly tls: TlsSpec | undefined
 }

@@ -3,14 +3,13 @@ import { UpstreamCounts } from './counts.ts'
 import { Exchange } from './exchange.ts'
 import { HttpNode } from './http-node.ts'
 import { RoundRobin } from './round-robin.ts'
-import { fillSpec } from './spec.ts'
 import type { RpcRequest } from '../jsonrpc/frame.ts'
 import type { ExchangeContext, Upstream } from '../pipeline/ports.ts'
 import type { PluginLog } from '../plugin/define.ts'
 import type { Metrics } from '../plugin/metrics.ts'
 import type { Outcome } from '../plugin/outcome.ts'
 import type { ExchangeTerms } from './exchange.ts'
-import type { FullSpec, UpstreamSpec } from './spec.ts'
+import type { UpstreamSpec } from './spec.ts'
 
 /** What upstreams need of the rest of the gateway. */
 export interface UpstreamDeps {
@@ -24,7 +23,7 @@ export interface UpstreamDeps {
 
 export class NodeUpstream implements Upstream, ExchangeTerms {
   readonly id: string
-  readonly spec: FullSpec
+  readonly spec: UpstreamSpec
   readonly counts: UpstreamCounts
   readonly log: PluginLog
   readonly monotonicMs: () => number
@@ -36,7 +35,7 @@ export class NodeUpstream implements Upstream, ExchangeTerms {
   /** Opens no connection. Throws TypeError when a node's URL is none. */
   constructor(spec: UpstreamSpec, deps: UpstreamDeps) {
     this.id = spec.id
-    this.spec = fillSpec(spec)
+    this.spec = spec
     this.counts = new UpstreamCounts(deps.metrics, spec.id)
     this.log = deps.log
     this.monotonicMs = deps.monotonicMs ?? (() => performance.now())

@@ -25,7 +25,7 @@ export interface NodeRequest {
 }
 
 /** A call as source text: one character per byte. */
-export interface NodeCall {
+interface NodeCall {
   readonly id: string | undefined
   readonly method: string
   readonly params: string | undefined

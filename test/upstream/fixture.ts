@@ -38,8 +38,13 @@ export function specOf(urls: readonly string[], changes: Partial<UpstreamSpec> =
     nodes: urls.map((url) => ({ url, weight: 1 })),
     connectTimeoutMs: 5000,
     readTimeoutMs: 5000,
+    totalTimeoutMs: 10_000,
     retries: 0,
     maxAnswerBytes: 1024 * 1024,
+    maxConnections: 512,
+    keepAliveMs: 4000,
+    gzip: true,
+    tls: undefined,
     ...changes,
   }
 }
