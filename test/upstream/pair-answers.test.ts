@@ -1,5 +1,5 @@
 /** Whatever bytes a node sends, every call gets exactly one answer or failure, and only its own. */
-import fc from 'fast-check'
+import * as fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { pairAnswers } from '../../core/upstream/pair-answers.ts'
 
