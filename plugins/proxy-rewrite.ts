@@ -19,7 +19,7 @@ const OWN_HEADER =
 
 const BAD_PATH = refuse('internal', 'bad-path', { message: 'The route rewrites its path to one that a node cannot be asked for' })
 
-const Headers = Type.Optional(Type.Record(Type.String(), Type.String()))
+const headersTo = (description: string) => Type.Optional(Type.Record(Type.String(), Type.String({ description: 'Its value.' }), { description }))
 
 type Report = (path: readonly (string | number)[], message: string, hint?: string) => void
 
@@ -43,12 +43,16 @@ export default definePlugin({
     ),
     host: Type.Optional(Type.String({ minLength: 1, description: "The Host header; may hold variables. Where the outcome is no host, the node's own stays." })),
     headers: Type.Object(
-      { add: Headers, set: Headers, remove: Type.Optional(Type.Array(Type.String())) },
+      {
+        add: headersTo('Sent beside what an earlier plugin set.'),
+        set: headersTo('Sent in place of what an earlier plugin set.'),
+        remove: Type.Optional(Type.Array(Type.String(), { description: 'Not sent, though an earlier plugin set them.' })),
+      },
       {
         additionalProperties: false,
         default: {},
         description:
-          'Headers to `add`, `set` and `remove`, in this order. Values may hold variables; what has no value, or one that a header cannot carry, is not sent.',
+          'Headers of the request, in the order add, set, remove. Values may hold variables; a header without a value, or with one that cannot be sent, is left out.',
       },
     ),
   },
