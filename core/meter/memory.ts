@@ -48,7 +48,7 @@ export class MemoryMeter implements Meter {
     let from = 0
     for (let call = 0; call < wants.length; call++) {
       const to = from + wants[call]!.length
-      const blocked = this.#take(from, to, together)
+      const blocked = this.#take(from, to)
       if (blocked >= 0) {
         verdicts[call] = blocked - from
         this.#putBack(together ? 0 : from, blocked)
@@ -56,7 +56,7 @@ export class MemoryMeter implements Meter {
       }
       from = to
     }
-    this.#report()
+    this.#report(wants, verdicts, together)
     return verdicts
   }
 
@@ -103,32 +103,18 @@ export class MemoryMeter implements Meter {
   }
 
   /** Takes the draws of one call until one has no room; answers where that one stands, or -1. */
-  #take(from: number, to: number, together: boolean): number {
+  #take(from: number, to: number): number {
     for (let at = from; at < to; at++) {
       const draw = this.#draws[at]!
       const count = this.#counts[at]!
       const units = toUnits(draw.cost)
-      const limit = toUnits(draw.limit)
       draw.epoch = count.epoch
       // What costs nothing is never refused, not even where a settled price has overdrawn the budget.
-      if (isAmount(units) && (units === 0 || count.fits(units, limit, this.#clock))) {
-        count.add(units, count.epoch)
-        draw.held = toCu(units)
-        continue
-      }
-      const needed = units + this.#taken(count, together ? 0 : from, at)
-      draw.retryAfterMs = needed <= limit ? count.waitMs(units, limit, this.#clock) : Infinity
-      this.#fill(draw, count)
-      return at
+      if (!isAmount(units) || (units > 0 && !count.fits(units, toUnits(draw.limit), this.#clock))) return at
+      count.add(units, count.epoch)
+      draw.held = toCu(units)
     }
     return -1
-  }
-
-  /** What a stretch of the frame's draws took from a count. */
-  #taken(count: Count, from: number, to: number): number {
-    let units = 0
-    for (let at = from; at < to; at++) if (this.#counts[at] === count) units += toUnits(this.#draws[at]!.held)
-    return units
   }
 
   #putBack(from: number, to: number): void {
@@ -139,19 +125,31 @@ export class MemoryMeter implements Meter {
     }
   }
 
-  /** Tells every draw how its budget stands; one that had no room keeps what there was then. */
-  #report(): void {
+  /** Tells every draw how its budget stands after the frame, and those that had no room when they will have it. */
+  #report(wants: readonly (readonly Draw[])[], verdicts: readonly number[], together: boolean): void {
     for (let at = 0; at < this.#size; at++) {
       const draw = this.#draws[at]!
-      if (draw.retryAfterMs === 0) this.#fill(draw, this.#counts[at]!)
+      const count = this.#counts[at]!
+      const counted = count.counted(this.#clock)
+      draw.used = toCu(counted)
+      draw.remaining = Math.max(0, toCu(toUnits(draw.limit) - counted))
+      draw.resetMs = count.resetMs(this.#clock)
+    }
+    let from = 0
+    for (let call = 0; call < wants.length; call++) {
+      if (verdicts[call]! >= 0) this.#setRetryAfter(from + verdicts[call]!, together ? 0 : from)
+      from += wants[call]!.length
     }
   }
 
-  #fill(draw: Draw, count: Count): void {
-    const counted = count.counted(this.#clock)
-    draw.used = toCu(counted)
-    draw.remaining = Math.max(0, toCu(toUnits(draw.limit) - counted))
-    draw.resetMs = count.resetMs(this.#clock)
+  /** What has to fit is the draw's cost and what the draws before it, which stand or fall with it, want of the same count. */
+  #setRetryAfter(at: number, from: number): void {
+    const draw = this.#draws[at]!
+    const count = this.#counts[at]!
+    const limit = toUnits(draw.limit)
+    let units = toUnits(draw.cost)
+    for (let before = from; before < at; before++) if (this.#counts[before] === count) units += toUnits(this.#draws[before]!.cost)
+    draw.retryAfterMs = units <= limit ? count.waitMs(units, limit, this.#clock) : Infinity
   }
 
   /** The count that a draw is held against, made where there is none, at this moment's window. */

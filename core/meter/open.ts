@@ -24,7 +24,7 @@ export interface OpenMeter {
   /** What was used in billing cycles. */
   readonly usage: Pick<UsageBook, 'history' | 'page'>
   /** Writes what is left to the disk and lets go of it. Asking again does nothing. */
-  close(): Promise<void>
+  close(this: void): Promise<void>
 }
 
 /** Opens the meter of a configuration; without `dataDir` usage is forgotten with the process. Rejects with UsageStoreError. */

@@ -34,13 +34,13 @@ export interface Draw {
   // Filled by the meter.
   /** What the call holds now: `cost` once drawn, less after a refund, 0 when refused. */
   held: number
-  /** What is left for others after this frame's draws, or what there was when it was refused. */
+  /** What is left for others after this frame's draws. */
   remaining: number
   /** What the window counts in all, after this frame's draws. */
   used: number
   /** Milliseconds until the window has forgotten all that is in it, or the cycle ends. */
   resetMs: number
-  /** Milliseconds until `cost` fits; Infinity when it never can because it is above the limit. Only after a refusal. */
+  /** Milliseconds until it fits if nobody else draws; Infinity when it never can because it is above the limit. 0 unless it was refused. */
   retryAfterMs: number
   /** Which window the draw was taken from, so that a refund returns it there. The meter's own. */
   epoch: number

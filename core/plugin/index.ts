@@ -24,7 +24,7 @@ export { callSlot, consumer, cost, network, offeredMethods, sessionSlot, tier } 
 export type { Consumer, OfferedMethod, Plan, Slot } from './slots.ts'
 export type { Call, FrameView, Session, Traffic, UpstreamRequest } from './session.ts'
 export type { CounterHandle, HistogramHandle, Metrics } from './metrics.ts'
-export { callTemplate, sessionTemplate, unknownVariable } from './template.ts'
+export { callTemplate, keyProblem, sessionTemplate, unknownVariable } from './template.ts'
 export type { Template } from './template.ts'
 export { addressList, addressProblem, canonicalAddress } from './addresses.ts'
 export { argumentPlace, bearerPlace, headerPlace, pathVariablePlace, subprotocolPlace } from './credential-places.ts'

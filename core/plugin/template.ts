@@ -32,6 +32,14 @@ export function unknownVariable(template: string, scope: 'session' | 'call'): st
   return undefined
 }
 
+/** What is wrong with a template that tells callers apart, as a clause; undefined when nothing is. Text without a variable is one key for all. */
+export function keyProblem(template: string, scope: 'session' | 'call'): string | undefined {
+  const unknown = unknownVariable(template, scope)
+  if (unknown !== undefined) return `there is no variable $${unknown}`
+  const isVariable = /^[a-z][a-z0-9_]*$/.test(template) && unknownVariable(`$${template}`, scope) === undefined
+  return isVariable ? `is the same for every caller: write $${template}` : undefined
+}
+
 /** Compiles a template over sessions. Throws RangeError on an unknown variable: validate with `unknownVariable`. */
 export function sessionTemplate(template: string): Template<Session> {
   return compile(template, sessionReader)

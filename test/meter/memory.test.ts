@@ -139,11 +139,12 @@ describe('a frame', () => {
     expect(calls.map(([draw]) => draw!.held)).toEqual([30, 0, 15, 0, 5])
   })
 
-  test('tells every served call what is left after the whole frame, and a refused one what there was then', () => {
+  test('tells every call what is left after the whole frame, and a refused one how long that will take', () => {
     const { meter } = heldMeter()
     const calls = [30, 30, 15].map((cost) => [want(cost, 50)])
     meter.draw(calls, false)
-    expect(calls.map(([draw]) => draw!.remaining)).toEqual([5, 20, 5])
+    expect(calls.map(([draw]) => draw!.remaining)).toEqual([5, 5, 5])
+    expect(calls.map(([draw]) => draw!.retryAfterMs)).toEqual([0, 1556, 0]) // 45 spent; in the next window 20 of them are left after 5/9
   })
 
   test('that stands or falls together takes nothing when one call does not fit', () => {
@@ -151,7 +152,7 @@ describe('a frame', () => {
     const calls = [30, 15, 10, 1].map((cost) => [want(cost, 50), want(cost, 1000, NOVEMBER)])
     expect(meter.draw(calls, true)).toEqual([-1, -1, 0, -1])
     expect(calls.flat().map((draw) => draw.held)).toEqual(Array(8).fill(0))
-    expect(calls.flat().map((draw) => draw.used)).toEqual([0, 0, 0, 0, 45, 0, 0, 0])
+    expect(calls.flat().map((draw) => draw.used)).toEqual(Array(8).fill(0))
     expect(isTaken(meter, want(50, 50))).toBe(true)
   })
 
