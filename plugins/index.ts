@@ -7,6 +7,11 @@ import ipRestriction from './ip-restriction.ts'
 import jsonrpcVar from './jsonrpc-var.ts'
 import jwtAuth from './jwt-auth.ts'
 import keyAuth from './key-auth.ts'
+import limitConn from './limit-conn.ts'
+import limitCount from './limit-count.ts'
+import limitCu from './limit-cu.ts'
+import limitMonthlyCu from './limit-monthly-cu.ts'
+import limitReq from './limit-req.ts'
 import prometheus from './prometheus.ts'
 import proxyRewrite from './proxy-rewrite.ts'
 import realIp from './real-ip.ts'
@@ -24,6 +29,11 @@ export const plugins: readonly AnyPlugin[] = [
   jsonrpcVar,
   jwtAuth,
   keyAuth,
+  limitConn,
+  limitCount,
+  limitCu,
+  limitMonthlyCu,
+  limitReq,
   prometheus,
   proxyRewrite,
   realIp,
