@@ -84,7 +84,7 @@ export interface Settings {
 }
 
 /** What is taken from clients at most. */
-export interface ClientLimits {
+interface ClientLimits {
   readonly maxBodyBytes: number
   readonly maxHeaderBytes: number
   readonly headersTimeoutMs: number
@@ -94,13 +94,13 @@ export interface ClientLimits {
   readonly compressOverBytes: number
 }
 
-export interface LogSettings {
+interface LogSettings {
   readonly level: 'debug' | 'info' | 'warn' | 'error' | 'silent'
   /** Absolute; undefined writes to standard output. */
   readonly file: string | undefined
 }
 
-export interface NodeSpec {
+interface NodeSpec {
   /** May hold user and password: never logged. */
   readonly url: string
   readonly wsUrl: string | undefined

@@ -84,8 +84,9 @@ const prices = definePlugin({
     }),
   },
   create(config, host) {
-    const { value, report } = host.files.config_path
-    for (const [method, price] of Object.entries(value.methods)) if (price > 1000) report('warning', ['methods', method], 'is dear')
+    const { config_path: list } = host.files
+    const { value } = list
+    for (const [method, price] of Object.entries(value.methods)) if (price > 1000) list.report('warning', ['methods', method], 'is dear')
     host.tell(priced, new Set(Object.keys(value.methods)))
     return showing({ ...config, prices: value }, { access: () => undefined })
   },
