@@ -86,7 +86,7 @@ function checkPatterns(route: RouteYaml, path: Path, tell: Tell): void {
   }
 }
 
-/** A host and a uri must both match, so a variable is bound where every host binds it, or every uri. */
+/** A variable is bound where every host binds it, or every uri. */
 function checkVariables({ hosts, uris, upstream_id: template }: RouteYaml, path: Path, tell: Tell): void {
   const isBoundBy = (name: string, patterns: readonly string[][]): boolean => patterns.length > 0 && patterns.every((names) => names.includes(name))
   const byHosts = hosts.map((host) => variables(hostParts(host)))

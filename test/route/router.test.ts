@@ -11,6 +11,18 @@ const routes = [
 ]
 const find = buildRouter(routes)
 
+const eitherWay = buildRouter([{ id: 'one', hosts: ['{network}.rpc.localhost'], uris: ['/{network}', '/{network}/v1/{apikey}'] }])
+
+test('a route whose hosts and uris name the same thing takes either', () => {
+  expect({ ...eitherWay('127.0.0.1', '/eth')?.variables }).toEqual({ network: 'eth' })
+  expect({ ...eitherWay('127.0.0.1', '/eth/v1/key')?.variables }).toEqual({ network: 'eth', apikey: 'key' })
+  expect({ ...eitherWay('eth.rpc.localhost', '/')?.variables }).toEqual({ network: 'eth' })
+  expect({ ...eitherWay('eth.rpc.localhost', '/v1/key')?.variables }).toEqual({ network: 'eth', apikey: 'key' })
+  expect({ ...eitherWay('eth.rpc.localhost', '/eth/v1/key')?.variables }).toEqual({ network: 'eth', apikey: 'key' })
+  expect(eitherWay('eth.rpc.localhost', '/base'), 'host and path disagree').toBeUndefined()
+  expect(eitherWay('eth.rpc.localhost', '/base/v1/key'), 'host and path disagree').toBeUndefined()
+})
+
 const cases: readonly (readonly [host: string, path: string, id: string | undefined, variables?: Record<string, string>])[] = [
   ['localhost', '/eth-mainnet', 'by-path', { network: 'eth-mainnet' }],
   ['localhost', '/eth-mainnet/', 'by-path', { network: 'eth-mainnet' }],
@@ -26,6 +38,7 @@ const cases: readonly (readonly [host: string, path: string, id: string | undefi
   ['a.b.rpc.localhost', '/', undefined],
   ['eth.both.localhost', '/eth', 'both', { network: 'eth' }],
   ['eth.both.localhost', '/base', 'by-path', { network: 'base' }],
+  ['eth.both.localhost', '/', 'both', { network: 'eth' }],
   ['x.y.wild.localhost', '/deep', 'below', {}],
   ['x.wild.localhost', '/deep/er/still', 'below', {}],
 ]
