@@ -75,13 +75,14 @@ async function metricsTable(): Promise<string> {
 }
 
 test('its tables are what the code says', async () => {
-  const { lines } = await printed((context) => plan('by-path', pathOf('conf/gateway.yaml'), context))
+  const { code, lines } = await printed((context) => plan('evm', pathOf('conf/gateway.yaml'), context))
   const texts = {
     plan: lines.map((line) => `    ${line}`.trimEnd()).join('\n'),
     plugins: pluginTable(plugins, 'plugins/README.md'),
     errors: errorTable(),
     metrics: await metricsTable(),
   }
+  expect(code).toBe(0)
   await expect(withSections(texts)).toMatchFileSnapshot(pathOf('README.md'))
 })
 
