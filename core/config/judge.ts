@@ -1,7 +1,7 @@
 /** A part of a document against its schema. */
 import { checkOf } from './check.ts'
 import type { TSchema } from 'typebox'
-import type { Finder } from './check.ts'
+import type { Finder } from './scalar-checks.ts'
 import type { Located, Path, Problems } from './problem.ts'
 
 /** Where a value stands. */
