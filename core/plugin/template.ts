@@ -67,7 +67,7 @@ function sessionReader(name: string): Reader<Session> | undefined {
       return value === undefined ? undefined : slot.show(value)
     }
   }
-  return sessionReaders[name]
+  return Object.hasOwn(sessionReaders, name) ? sessionReaders[name] : undefined
 }
 
 function callReader(name: string): Reader<Call> | undefined {
@@ -78,7 +78,7 @@ function callReader(name: string): Reader<Call> | undefined {
       return value === undefined ? undefined : slot.show(value)
     }
   }
-  return callReaders[name]
+  return Object.hasOwn(callReaders, name) ? callReaders[name] : undefined
 }
 
 function compile<On>(template: string, reader: (name: string) => Reader<On> | undefined): Template<On> {

@@ -137,6 +137,7 @@ test.each([
   ['{ headers: { set: { X-A: "$nothing" } } }', 'headers.set.X-A: unknown variable $nothing'],
   ['{ headers: { set: { X-A: "$rpc_method" } } }', 'headers.set.X-A: unknown variable $rpc_method'],
   ['{ uri: "/$nothing" }', 'uri: unknown variable $nothing'],
+  ['{ uri: "/$constructor" }', 'uri: unknown variable $constructor'],
   ['{ uri: "http://evil.example/" }', 'uri'],
   ['{ host: "$nothing" }', 'host: unknown variable $nothing'],
   ['{ regex_uri: ["^/a"] }', 'regex_uri'],
