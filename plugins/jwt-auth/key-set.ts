@@ -17,19 +17,16 @@ const MAX_BYTES = 262_144
 /** Key sets that are kept, by URL. */
 const MAX_SETS = 256
 
-export interface KeySetLimits {
+/** What a lookup needs of its surroundings, and its limits. */
+export interface Surroundings {
+  readonly log: PluginLog
+  now(): number
   /** How long an answer may take. */
   readonly timeoutMs: number
   /** Least time between two questions. */
   readonly cooldownMs: number
   /** Keys older than this are asked for anew, while they stay in use. */
   readonly maxAgeMs: number
-}
-
-/** What a lookup needs of its surroundings. */
-export interface Surroundings extends KeySetLimits {
-  readonly log: PluginLog
-  now(): number
 }
 
 /** There are no keys to verify a token with. */

@@ -1,13 +1,19 @@
+import { once } from 'node:events'
 import { createServer } from 'node:http'
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
+import { WebSocket } from 'ws'
 import { SignJWT, exportJWK, exportSPKI, generateKeyPair } from 'jose'
 import { consumer } from '#plugin'
 import { plugins } from '../../plugins/index.ts'
 import { askingSession } from '../support/asking-session.ts'
 import { configure } from '../support/configured.ts'
+import { basic, basicFiles, startTestGateway } from '../support/gateway.ts'
+import { startScriptedNode } from '../support/scripted-node.ts'
 import type { AddressInfo } from 'node:net'
 import type { CryptoKey, JWTPayload } from 'jose'
 import type { LiveSession } from '../../core/pipeline/session.ts'
+import type { ScriptedNode } from '../support/scripted-node.ts'
+import type { TestGateway } from '../support/gateway.ts'
 
 const SECRET = 'a secret of at least thirty-two bytes'
 const utf8 = new TextEncoder()
@@ -297,5 +303,74 @@ describe('tokens of an identity provider', () => {
     const open = await opening(provider('down'), known)
     const answer = await open(bearing(await sign(claims, pairs.ES256.privateKey, 'ES256', 'ES256-1')))
     expect(answer).toMatchObject({ name: 'internal', status: 503, why: 'keys-unavailable', retryAfterMs: 1000 })
+  })
+})
+
+describe('in a gateway', () => {
+  let node: ScriptedNode
+  let gateway: TestGateway
+  const call = '{"jsonrpc":"2.0","id":7,"method":"eth_chainId"}'
+  const soon = (seconds: number): number => Math.floor(Date.now() / 1000) + seconds
+
+  /** ann signs tokens, kim has a key; the route takes either. */
+  const config = (consumers: readonly object[]) => ({
+    ...basic({ nodeUrl: node.url, plugins: { 'jwt-auth': { required: false }, 'ws-jsonrpc-proxy': { mode: 'http' } } }),
+    consumers,
+  })
+  const annEntry = { username: 'ann', plan: 'free', plugins: { 'jwt-auth': { key: 'ann-app', secret: SECRET } } }
+  const kimEntry = { username: 'kim', plan: 'free', plugins: { 'key-auth': { key: 'kim-key' } } }
+
+  beforeAll(async () => {
+    node = await startScriptedNode()
+    gateway = await startTestGateway(config([annEntry, kimEntry]), { files: basicFiles })
+  })
+  afterAll(async () => {
+    await gateway.stop()
+    await node.stop()
+  })
+
+  async function connected(token: string): Promise<WebSocket> {
+    const socket = new WebSocket(`${gateway.wsUrl}/eth`, ['jsonrpc', `bearer.${token}`])
+    onTestFinished(() => socket.terminate())
+    await once(socket, 'open')
+    return socket
+  }
+
+  test('a route may take tokens and keys, and says what it misses when it gets neither', async () => {
+    const token = await sign({ key: 'ann-app', exp: soon(60) })
+    expect((await gateway.post('/eth', call, { authorization: `Bearer ${token}` })).status).toBe(200)
+    expect((await gateway.post('/eth', call, { authorization: 'Bearer kim-key' })).status).toBe(200)
+    const refusals = [await gateway.post('/eth', call), await gateway.post('/eth', call, { authorization: 'Bearer e30.e30.e30', apikey: 'kim-key' })]
+    expect(refusals.map(({ status }) => status)).toEqual([401, 401])
+    expect(refusals.map(({ json }) => json)).toMatchObject([
+      { id: 7, error: { code: -32002, message: 'Missing API key found in request' } },
+      { id: 7, error: { code: -32002, data: { reason: 'invalid-token' } } },
+    ])
+  })
+
+  test('a token reaches neither the node nor the log', async () => {
+    const token = await sign({ key: 'ann-app', exp: soon(60) })
+    await gateway.post(`/eth?jwt=${token}`, call)
+    const seen = JSON.stringify([node.requests, await gateway.logged()])
+    for (const part of token.split('.')) expect(seen).not.toContain(part)
+  })
+
+  test('a WebSocket ends with 4401 when its token does', async () => {
+    const socket = await connected(await sign({ key: 'ann-app', exp: soon(2) }))
+    expect(socket.protocol).toBe('jsonrpc')
+    socket.send(call)
+    const [answer] = (await once(socket, 'message')) as [Buffer]
+    expect(JSON.parse(answer.toString())).toMatchObject({ id: 7, result: { method: 'eth_chainId' } })
+    const [code] = (await once(socket, 'close')) as [number]
+    expect(code).toBe(4401)
+  })
+
+  test('a WebSocket ends with 4401 as soon as its credential is withdrawn', async () => {
+    const socket = await connected(await sign({ key: 'ann-app', exp: soon(60) }))
+    const closed = once(socket, 'close') as Promise<[number, Buffer]>
+    await gateway.write('gateway.yaml', config([kimEntry]))
+    expect(await gateway.reload()).toBe(true)
+    const [code, reason] = await closed
+    expect([code, reason.toString()]).toEqual([4401, 'invalid-token'])
   })
 })
