@@ -44,7 +44,7 @@ export default definePlugin({
       host.report('error', ['default_conn_delay'], `sessions would wait ${longest} seconds, at most ${MAX_DELAY_S} are allowed`, 'lower it, or lower burst')
     }
     const keyOf = sessionTemplate(config.key)
-    const message = config.rejected_msg ?? `Limit exceeded: ${conn + burst} sessions at once`
+    const message = config.rejected_msg ?? `Too many sessions at once: the limit is ${conn + burst}`
     const tooMany = refuse('limited', 'connections', { message, limit: conn + burst, ...(status !== undefined && { status }) })
     /** How many sessions are open, by key; and the key that each of them was counted under. */
     const counts = new Map<string, number>()

@@ -10,10 +10,10 @@ const MAX_KEYS = 100_000
 /** A hook that waits longer is taken for a fault. */
 const MAX_DELAY_S = 20
 
-/** How far a key is ahead of its rate, in calls, and when that was so in epoch milliseconds. */
+/** How far a key is ahead of its rate, in whole microseconds, and when that was so, in epoch milliseconds. */
 interface Bucket {
-  excess: number
-  at: number
+  aheadUs: number
+  atMs: number
 }
 
 export default definePlugin({
@@ -21,7 +21,7 @@ export default definePlugin({
   priority: 1001,
   summary: 'Evens out the rate of calls, and refuses what is too far above it.',
   config: {
-    rate: Type.Number({ exclusiveMinimum: 0, description: 'Calls per second.' }),
+    rate: Type.Number({ exclusiveMinimum: 0, maximum: 1_000_000, description: 'Calls per second.' }),
     burst: Type.Number({ minimum: 0, default: 0, description: `Calls above the rate that may wait their turn, at most ${MAX_DELAY_S} seconds' worth.` }),
     nodelay: Type.Boolean({ default: false, description: 'Whether calls within the burst go on at once.' }),
     key: Type.String({
@@ -49,8 +49,9 @@ export default definePlugin({
     }
     const keyOf = callTemplate(config.key)
     const message = config.rejected_msg ?? `Limit exceeded: ${rate} calls per second`
-    const drainedMs = ((burst + 1) / rate) * 1000
-    const buckets = new RecentMap<Bucket>(Math.max(1000, drainedMs), MAX_KEYS)
+    const intervalUs = Math.round(1_000_000 / rate)
+    const burstUs = Math.round(burst * intervalUs)
+    const buckets = new RecentMap<Bucket>(Math.max(1000, (burstUs + intervalUs) / 1000), MAX_KEYS)
 
     /** Pours a call into its bucket and answers how far the key is then ahead; a call that would overflow it stays out. */
     function pour(call: Call): number {
@@ -58,25 +59,25 @@ export default definePlugin({
       const key = keyOf(call) ?? `address ${call.session.remoteAddr}`
       const bucket = buckets.get(key, now)
       if (bucket === undefined) {
-        buckets.set(key, { excess: 0, at: now }, now)
+        buckets.set(key, { aheadUs: 0, atMs: now }, now)
         return 0
       }
-      if (now < bucket.at) bucket.at = now // the clock was set back
-      const excess = Math.max(0, bucket.excess - ((now - bucket.at) * rate) / 1000 + 1)
-      if (excess > burst) return excess
-      bucket.excess = excess
-      bucket.at = now
-      return excess
+      if (now < bucket.atMs) bucket.atMs = now // the clock was set back
+      const aheadUs = Math.max(0, bucket.aheadUs - (now - bucket.atMs) * 1000 + intervalUs)
+      if (aheadUs > burstUs) return aheadUs
+      bucket.aheadUs = aheadUs
+      bucket.atMs = now
+      return aheadUs
     }
 
     return {
       access(call): Refusal | Promise<void> | undefined {
-        const excess = pour(call)
-        if (excess > burst) {
-          const retryAfterMs = Math.ceil(((excess - burst) / rate) * 1000)
+        const aheadUs = pour(call)
+        if (aheadUs > burstUs) {
+          const retryAfterMs = Math.ceil((aheadUs - burstUs) / 1000)
           return refuse('limited', 'request-rate', { message, limit: rate, retryAfterMs, ...(status !== undefined && { status }) })
         }
-        return nodelay || excess === 0 ? undefined : host.delay((excess / rate) * 1000)
+        return nodelay || aheadUs === 0 ? undefined : host.delay(aheadUs / 1000)
       },
     }
   },
