@@ -57,6 +57,7 @@ async function start(configFile: string): Promise<number> {
     return 1
   }
   const { log } = gateway
+  process.on('exit', () => log.flush())
   // A rejection nobody waits for is a bug, but no reason to take everybody's calls down.
   process.on('unhandledRejection', (error) => log.error({ err: error }, 'unhandled rejection'))
   process.on('SIGHUP', () => {
@@ -77,6 +78,4 @@ async function start(configFile: string): Promise<number> {
   return 0
 }
 
-process.exitCode = await run(process.argv.slice(2))
-if (process.exitCode !== 0 || process.argv[2] !== 'start') process.exit()
-process.exit(0)
+process.exit(await run(process.argv.slice(2)))

@@ -185,7 +185,10 @@ export class FrameRun implements FrameView {
 
   private meterFault(wanting: readonly LiveCall[], error: unknown): void {
     this.pipeline.log.error({ err: error }, 'the meter failed')
-    for (const call of wanting) call.decide(refuse('internal', 'meter-fault'), undefined)
+    for (const call of wanting) {
+      call.draws = []
+      call.decide(refuse('internal', 'meter-fault'), undefined)
+    }
     this.reply()
   }
 

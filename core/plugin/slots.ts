@@ -28,9 +28,11 @@ export function callSlot<T>(name: string, variable?: string, show: (value: T) =>
   return declare(name, 'call', variable, show)
 }
 
+/** A name means one slot per scope: a plugin file that is loaded again after an edit finds the slot that it declared before. */
 function declare<T, Scope extends 'session' | 'call'>(name: string, scope: Scope, variable: string | undefined, show: (value: T) => string): Slot<T, Scope> {
-  const slot: Slot<T, Scope> = { name, scope, index: declared.length, variable, show }
-  declared.push(slot)
+  const known = declared.findIndex((slot) => slot.name === name && slot.scope === scope)
+  const slot: Slot<T, Scope> = { name, scope, index: known === -1 ? declared.length : known, variable, show }
+  declared[slot.index] = slot
   return slot
 }
 
