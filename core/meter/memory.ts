@@ -12,8 +12,8 @@ import type { Meter } from '../pipeline/ports.ts'
 import type { Count } from './count.ts'
 import type { UsageBook } from './usage.ts'
 
-/** Keys of one budget and window that are remembered at once, some 150 bytes each. Beyond, the least recently used are forgotten early. */
-const MAX_KEYS = 1_000_000
+/** Keys of one budget and window that are remembered at once, some 180 bytes each. Beyond, the least recently used are forgotten early. */
+const MAX_KEYS = 500_000
 /** Shorter windows share a generation of keys, so that keys in use are not moved more often than this. */
 const MIN_PERIOD_MS = 1000
 

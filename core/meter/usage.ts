@@ -25,7 +25,7 @@ interface Cycle {
 }
 
 /** What one key uses of a budget in one cycle. Its epoch never changes: the cycle itself is named by the draw. */
-export class CycleCount implements Count, Usage {
+class CycleCount implements Count, Usage {
   readonly epoch = 0
   readonly key: string
   isDirty = false

@@ -16,7 +16,7 @@ export interface Metered {
   readonly askAll: (methods: readonly string[], key?: string) => Promise<Asked>
 }
 
-export interface Asked {
+interface Asked {
   readonly status: number
   readonly headers: Headers
   /** `ok`, or `error.data.reason`; of a batch one for each member. */
@@ -26,7 +26,7 @@ export interface Asked {
 }
 
 /** A moment at which windows of whole seconds and minutes begin. */
-export const NOON = Date.UTC(2026, 10, 5, 12)
+const NOON = Date.UTC(2026, 10, 5, 12)
 
 export interface MeteredOptions {
   readonly plugins?: Readonly<Record<string, Config | undefined>>
