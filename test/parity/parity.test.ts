@@ -5,13 +5,17 @@ import { fromWire } from '../../core/jsonrpc/wire.ts'
 import { basic, basicFiles, startTestGateway } from '../support/gateway.ts'
 import { startScriptedNode } from '../support/scripted-node.ts'
 import { overHttp } from './over-http.ts'
+import { overWebSocket } from './over-ws.ts'
 import { cases, worlds } from './cases.ts'
 import type { Config, TestGateway } from '../support/gateway.ts'
 import type { ScriptedNode } from '../support/scripted-node.ts'
 import type { Transport } from './over-http.ts'
 import type { Case, Expected, World } from './cases.ts'
 
-const transports: readonly (readonly [string, Transport])[] = [['HTTP', overHttp]]
+const transports: readonly (readonly [string, Transport])[] = [
+  ['HTTP', overHttp],
+  ['WebSocket', overWebSocket],
+]
 
 /** A clock that stands still: windows do not move while a case runs. */
 const NOON = Date.UTC(2026, 0, 15, 12)

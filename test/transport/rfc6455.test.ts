@@ -11,7 +11,7 @@ let gateway: TestGateway
 beforeAll(async () => {
   node = await startScriptedNode()
   gateway = await startTestGateway(
-    basic({ nodeUrl: node.url, plugins: { 'limit-cu': undefined, 'limit-monthly-cu': undefined, 'ws-jsonrpc-proxy': { mode: 'http', max_errors: 3, max_message_bytes: 4096, origins: ['https://good.example'] } } }),
+    basic({ nodeUrl: node.url, plugins: { 'ws-jsonrpc-proxy': { mode: 'http', max_errors: 3, max_message_bytes: 4096, origins: ['https://good.example'] } } }),
     { files: basicFiles },
   )
 })
@@ -74,7 +74,7 @@ describe('messages (RFC 6455 section 5)', () => {
     const client = await open()
     client.send(frame(OPCODE.text, call(1)), frame(OPCODE.text, call(2)))
     const ids = [(await client.next())!, (await client.next())!].map(({ payload }) => (JSON.parse(payload.toString()) as { id: number }).id)
-    expect(ids.toSorted()).toEqual([1, 2])
+    expect(new Set(ids)).toEqual(new Set([1, 2]))
     client.end()
   })
 
@@ -191,7 +191,7 @@ describe('the handshake (RFC 6455 section 4)', () => {
   })
 
   test('is refused with 502 when no node can be reached', async () => {
-    const dead = await startTestGateway(basic({ nodeUrl: 'http://127.0.0.1:9', plugins: { 'limit-cu': undefined, 'limit-monthly-cu': undefined, 'ws-jsonrpc-proxy': { mode: 'http' } } }), { files: basicFiles })
+    const dead = await startTestGateway(basic({ nodeUrl: 'http://127.0.0.1:9', plugins: { 'ws-jsonrpc-proxy': { mode: 'http' } } }), { files: basicFiles })
     const { client, status } = await RawWebSocket.handshake(dead.gateway.address.port, '/eth/v1/paid-key')
     expect(status).toBe(502)
     client.end()
