@@ -29,7 +29,7 @@ import type { Pipeline } from './pipeline/frame-run.ts'
 import type { Destination, Origin } from './pipeline/session.ts'
 import type { AnyPlugin } from './plugin/define.ts'
 import type { Lanes } from './route/lanes.ts'
-import type { Door } from './transport/door.ts'
+import type { Door, SocketCounts } from './transport/door.ts'
 import type { SocketSessions } from './transport/handshake.ts'
 import type { HttpListener } from './transport/http.ts'
 
@@ -109,6 +109,7 @@ interface Parts {
 class RunningGateway implements Gateway, Door {
   readonly pipeline: Pipeline
   readonly log: Log
+  readonly sockets: SocketCounts
   private readonly parts: Parts
   private readonly requestIdPrefix = randomBytes(6).toString('base64url')
   private requestCount = 0
@@ -116,7 +117,7 @@ class RunningGateway implements Gateway, Door {
   private snapshot: Snapshot
   private lanes: Lanes
   private http: HttpListener | undefined
-  private sockets: SocketSessions | undefined
+  private socketSessions: SocketSessions | undefined
   private admin: AdminListener | undefined
   private watch: FileWatch | undefined
   private reloading: Promise<boolean> | undefined
@@ -125,6 +126,7 @@ class RunningGateway implements Gateway, Door {
   constructor(parts: Parts, snapshot: Snapshot) {
     this.parts = parts
     this.log = parts.log
+    this.sockets = parts.metrics.sockets
     this.pipeline = {
       meter: parts.meter.meter,
       log: parts.log,
@@ -148,7 +150,7 @@ class RunningGateway implements Gateway, Door {
 
   async listen(settings: Settings, files: readonly FileVersion[]): Promise<void> {
     this.http = await startHttp(this, settings.limits, settings.listen)
-    this.sockets = acceptWebSockets(this.http.server, this)
+    this.socketSessions = acceptWebSockets(this.http.server, this)
     this.admin = await startAdmin(
       {
         notReady: () => (this.isDraining() ? ['draining'] : []),
@@ -204,7 +206,7 @@ class RunningGateway implements Gateway, Door {
     }
     config.reloaded.value++
     this.lanes = this.use(snapshot)
-    this.sockets?.rejudge()
+    this.socketSessions?.rejudge()
     this.log.info({ generation: snapshot.generation }, 'configuration reloaded')
     reportWarnings(this.log, warnings)
     return true
@@ -228,7 +230,7 @@ class RunningGateway implements Gateway, Door {
   }
 
   private cut(): void {
-    this.sockets?.cut()
+    this.socketSessions?.cut()
     this.http?.cut()
   }
 
@@ -236,7 +238,7 @@ class RunningGateway implements Gateway, Door {
     this.watch?.close()
     if (this.http !== undefined) {
       const cut = setTimeout(() => this.cut(), this.snapshot.settings.drainTimeoutMs)
-      this.sockets?.drain()
+      this.socketSessions?.drain()
       await this.http.drain()
       clearTimeout(cut)
     }

@@ -1,9 +1,9 @@
 /**
- * access-log: one line per frame, after its answer is on its way. It never carries a key, a param or a result, and of
+ * access-log: one line per frame, after its answer is on its way, and one per WebSocket when it has closed. A line never carries a key, a param or a result, and of
  * what a client wrote only methods that look like methods.
  */
 import { Type, consumer, definePlugin, network, outcomeWord } from '#plugin'
-import type { Call, FrameView, OutcomeWord } from '#plugin'
+import type { Call, FrameView, OutcomeWord, Session, Traffic } from '#plugin'
 
 /** Text that may stand in a line as a method. */
 const PLAIN_METHOD = /^[A-Za-z][A-Za-z0-9_.-]{0,63}$/
@@ -11,7 +11,7 @@ const PLAIN_METHOD = /^[A-Za-z][A-Za-z0-9_.-]{0,63}$/
 export default definePlugin({
   name: 'access-log',
   priority: 399,
-  summary: 'Writes one line per frame to the log: who called what, what it cost, what became of it, how long it took.',
+  summary: 'Writes one line per frame, and one per WebSocket at its end: who called what, what it cost, what became of it, how long it took.',
   config: {
     sample: Type.Number({ minimum: 0, maximum: 1, default: 1, description: 'Share of frames that are logged, spread evenly: `0.01` logs every hundredth.' }),
     errors: Type.Union([Type.Literal('always'), Type.Literal('sampled')], {
@@ -31,7 +31,7 @@ export default definePlugin({
   },
   examples: [{}, { sample: 0.01 }, { sample: 0, errors: 'always', level: 'info' }],
   onFault: 'pass',
-  create(config, { log }) {
+  create(config, { log, now }) {
     const isAlwaysLogged = config.errors === 'always' ? hasFailed : () => false
     let due = 0
     return {
@@ -42,6 +42,11 @@ export default definePlugin({
         if (due >= 1) due -= 1
         else if (!isAlwaysLogged(frame)) return
         log[level](line(frame, config.max_methods), 'frame')
+      },
+      close(session) {
+        const { traffic } = session
+        // A session that is judged anew after a reload is closed and opened too; its socket is not.
+        if (traffic?.closeCode !== undefined) log[config.level](socketLine(session, traffic, now()), 'socket')
       },
     }
   },
@@ -73,6 +78,24 @@ function line(frame: FrameView, maxMethods: number) {
     response_bytes: frame.responseBytes,
     gateway_ms: rounded(frame.totalMs - frame.upstreamMs),
     upstream_ms: rounded(frame.upstreamMs),
+  }
+}
+
+function socketLine(session: Session, traffic: Traffic, now: number) {
+  return {
+    request_id: session.requestId,
+    route: session.routeId,
+    remote_addr: session.remoteAddr,
+    consumer: session.get(consumer)?.username,
+    network: session.get(network),
+    close_code: traffic.closeCode,
+    messages_in: traffic.messagesIn,
+    messages_out: traffic.messagesOut,
+    bytes_in: traffic.bytesIn,
+    bytes_out: traffic.bytesOut,
+    pushes: traffic.pushes,
+    pushes_dropped: traffic.pushesDropped,
+    open_ms: now - session.openedAt,
   }
 }
 

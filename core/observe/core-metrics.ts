@@ -20,6 +20,8 @@ export interface CoreMetrics {
   readonly sessions: { readonly http: CounterHandle; readonly ws: CounterHandle }
   /** Frames that arrived and are not yet answered. */
   readonly frames: { readonly http: CounterHandle; readonly ws: CounterHandle }
+  /** What passes through WebSockets, beside their frames. */
+  readonly sockets: Readonly<Record<'messagesIn' | 'messagesOut' | 'pushesSent' | 'pushesDropped' | 'slowConsumers', CounterHandle>>
   /** Log lines lost because the destination did not keep up or failed. */
   readonly logLinesDropped: CounterHandle
   /** An HTTP request that ended before it was a session. `why` is a closed word. */
@@ -31,6 +33,8 @@ export function coreMetrics(metrics: Metrics, version: string, node: string): Co
   metrics.gauge('tollgate_build_info', 'Always 1; what is running, as labels.', ['version', 'node'])(version, node).value = 1
   const reloads = metrics.counter('tollgate_config_reloads_total', 'Reloads of the configuration, by what became of them.', ['outcome'])
   const sessions = metrics.gauge('tollgate_sessions', 'Open sessions.', ['scheme'])
+  const messages = metrics.counter('tollgate_socket_messages_total', 'Messages of WebSockets, notifications left out, by direction.', ['direction'])
+  const pushes = metrics.counter('tollgate_pushes_total', 'Subscription notifications, by what became of them.', ['outcome'])
   const frames = metrics.gauge('tollgate_frames_in_flight', 'Frames that arrived and are not yet answered.', ['scheme'])
   return {
     config: {
@@ -46,6 +50,13 @@ export function coreMetrics(metrics: Metrics, version: string, node: string): Co
     },
     sessions: { http: sessions('http'), ws: sessions('ws') },
     frames: { http: frames('http'), ws: frames('ws') },
+    sockets: {
+      messagesIn: messages('in'),
+      messagesOut: messages('out'),
+      pushesSent: pushes('sent'),
+      pushesDropped: pushes('dropped'),
+      slowConsumers: metrics.counter('tollgate_slow_consumers_total', 'WebSockets closed because their client read too slowly.', [])(),
+    },
     logLinesDropped: metrics.counter('tollgate_log_lines_dropped_total', 'Log lines lost because the destination did not keep up or failed.', [])(),
     httpRefusal: metrics.counter('tollgate_http_refusals_total', 'HTTP requests that ended before they were a session, by why.', ['why']),
   }

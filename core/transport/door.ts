@@ -1,5 +1,6 @@
 /** What a transport needs of the gateway: where a session belongs, and the pipeline that serves it. */
 import type { Pipeline } from '../pipeline/frame-run.ts'
+import type { CounterHandle } from '../plugin/metrics.ts'
 import type { Destination, LiveSession, Origin } from '../pipeline/session.ts'
 
 export interface Door {
@@ -12,6 +13,19 @@ export interface Door {
   now(): number
   /** True once the gateway is stopping: answers then ask the client to close the connection. */
   isDraining(): boolean
+  /** What all WebSockets together are counted in. */
+  readonly sockets: SocketCounts
   /** Counts a request that was refused before it became a session. `why` is a closed word. */
   refusedAtEdge(why: string): void
+}
+
+/** Counters of all WebSockets together. */
+export interface SocketCounts {
+  readonly messagesIn: CounterHandle
+  readonly messagesOut: CounterHandle
+  readonly pushesSent: CounterHandle
+  /** Dropped by a plugin, for want of budget, or for a slow reader. */
+  readonly pushesDropped: CounterHandle
+  /** Sockets closed because their client read too slowly. */
+  readonly slowConsumers: CounterHandle
 }

@@ -66,7 +66,7 @@ export class SocketSession implements Subscriber, Traffic {
     this.settings = settings
     this.door = door
     this.gone = gone
-    this.outbox = new Outbox(socket, settings, () => this.close(TRY_AGAIN_LATER, 'reading too slowly'))
+    this.outbox = new Outbox(socket, settings, () => this.tooSlow())
     session.traffic = this
     session.subscriber = this
     session.maxAnswerBytes = settings.maxAnswerBytes
@@ -87,6 +87,7 @@ export class SocketSession implements Subscriber, Traffic {
   private receive(data: Buffer): void {
     if (this.isClosing) return
     this.messagesIn++
+    this.door.sockets.messagesIn.value++
     this.bytesIn += data.length
     if (this.mustWait() || this.waiting.length > 0) this.hold(data)
     else this.run(data)
@@ -126,6 +127,7 @@ export class SocketSession implements Subscriber, Traffic {
   private answer(run: FrameRun, answer: Answer): void {
     if (answer.document !== undefined && !this.isOver()) {
       this.messagesOut++
+      this.door.sockets.messagesOut.value++
       this.bytesOut += documentBytes(answer.document)
       this.outbox.answer(answer.document)
     }
@@ -158,17 +160,26 @@ export class SocketSession implements Subscriber, Traffic {
     const admitted = admitPush(this.session, { session: this.session, method: subscribeMethod, topic, bytes, cost: 0 }, this.door.pipeline)
     const send = (isAdmitted: boolean): void => {
       if (this.isClosing) return
-      if (!isAdmitted) {
-        this.pushesDropped++
-        return
-      }
+      if (!isAdmitted) return this.dropped(1)
       this.pushes++
+      this.door.sockets.pushesSent.value++
       this.bytesOut += bytes
-      this.pushesDropped += this.outbox.notification(message, bytes)
+      this.dropped(this.outbox.notification(message, bytes))
     }
     if (isPromise(admitted)) return admitted.then(send)
     send(admitted)
     return undefined
+  }
+
+  private dropped(count: number): void {
+    this.pushesDropped += count
+    this.door.sockets.pushesDropped.value += count
+  }
+
+  private tooSlow(): void {
+    if (this.isClosing) return
+    this.door.sockets.slowConsumers.value++
+    this.close(TRY_AGAIN_LATER, 'reading too slowly')
   }
 
   onClose(run: (code: number, reason: string) => void): void {
