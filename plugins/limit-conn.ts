@@ -5,7 +5,7 @@
  * The delay never adapts to how long sessions last (APISIX's `only_use_default_delay`): a WebSocket may last for days.
  */
 import { definePlugin, keyProblem, refuse, sessionTemplate, Type } from '#plugin'
-import type { Session } from '#plugin'
+import type { Call, Session } from '#plugin'
 
 /** A hook that waits longer is taken for a fault. */
 const MAX_DELAY_S = 20
@@ -13,7 +13,7 @@ const MAX_DELAY_S = 20
 export default definePlugin({
   name: 'limit-conn',
   priority: 1003,
-  summary: 'Limits how many sessions are open at once.',
+  summary: 'Limits how many sessions are open, and how many calls in flight, at once.',
   config: {
     conn: Type.Integer({ minimum: 1, description: 'Sessions that may be open at once without delay.' }),
     burst: Type.Integer({ minimum: 0, default: 0, description: 'Sessions above that which are let in after a delay.' }),
@@ -27,10 +27,16 @@ export default definePlugin({
       default: '$remote_addr',
       description: 'What is counted apart, such as `$consumer_name`. Where a variable has no value, it is the address that calls.',
     }),
+    calls: Type.Optional(
+      Type.Integer({
+        minimum: 1,
+        description: 'Calls that may be in flight at once over all sessions of a key, HTTP and WebSocket; without it there is no bound.',
+      }),
+    ),
     rejected_code: Type.Optional(Type.Integer({ minimum: 400, maximum: 599, description: 'HTTP status of a refusal in place of 429.' })),
     rejected_msg: Type.Optional(Type.String({ minLength: 1, description: 'Message of a refusal in place of ours.' })),
   },
-  examples: [{ conn: 10 }, { conn: 100, burst: 50, default_conn_delay: 0.2, key: '$consumer_name' }],
+  examples: [{ conn: 10 }, { conn: 100, calls: 500, key: '$consumer_name' }, { conn: 100, burst: 50, default_conn_delay: 0.2, key: '$consumer_name' }],
   onFault: 'refuse',
   create(config, host) {
     const { conn, burst, default_conn_delay: delay, rejected_code: status } = config
@@ -46,26 +52,53 @@ export default definePlugin({
     const keyOf = sessionTemplate(config.key)
     const message = config.rejected_msg ?? `Too many sessions at once: the limit is ${conn + burst}`
     const tooMany = refuse('limited', 'connections', { message, limit: conn + burst, ...(status !== undefined && { status }) })
-    /** How many sessions are open, by key; and the key that each of them was counted under. */
-    const counts = new Map<string, number>()
-    const counted = new Map<Session, string>()
+    const busy = refuse('limited', 'calls-in-flight', {
+      message: `Too many calls in flight: the limit is ${config.calls}`,
+      ...(config.calls !== undefined && { limit: config.calls }),
+      ...(status !== undefined && { status }),
+    })
+    const sessions = new Concurrency<Session>()
+    const calls = new Concurrency<Call>()
     return {
       open(session) {
-        const key = keyOf(session) ?? `address ${session.remoteAddr}`
-        const open = (counts.get(key) ?? 0) + 1
-        if (open > conn + burst) return tooMany
-        counts.set(key, open)
-        counted.set(session, key)
+        const open = sessions.enter(session, keyOf(session) ?? `address ${session.remoteAddr}`, conn + burst)
+        if (open === undefined) return tooMany
         return open > conn ? host.delay(delay * 1000 * Math.floor((open - 1) / conn)) : undefined
       },
-      close(session) {
-        const key = counted.get(session)
-        if (key === undefined) return
-        counted.delete(session)
-        const left = counts.get(key)! - 1
-        if (left === 0) counts.delete(key)
-        else counts.set(key, left)
-      },
+      close: (session) => sessions.leave(session),
+      ...(config.calls !== undefined && {
+        access: (call: Call) => {
+          const key = keyOf(call.session) ?? `address ${call.session.remoteAddr}`
+          return calls.enter(call, key, config.calls!) === undefined ? busy : undefined
+        },
+        reply: (call: Call) => calls.leave(call),
+      }),
     }
   },
 })
+
+/** How many there are at once, by key. */
+class Concurrency<T> {
+  private readonly counts = new Map<string, number>()
+  /** What each was counted under. */
+  private readonly keys = new Map<T, string>()
+
+  /** Counts one more, unless that is above `max`; answers how many there are now. */
+  enter(one: T, key: string, max: number): number | undefined {
+    const count = (this.counts.get(key) ?? 0) + 1
+    if (count > max) return undefined
+    this.counts.set(key, count)
+    this.keys.set(one, key)
+    return count
+  }
+
+  /** Releases what was counted, once. */
+  leave(one: T): void {
+    const key = this.keys.get(one)
+    if (key === undefined) return
+    this.keys.delete(one)
+    const left = this.counts.get(key)! - 1
+    if (left === 0) this.counts.delete(key)
+    else this.counts.set(key, left)
+  }
+}

@@ -37,7 +37,8 @@ const decoder: Member = {
 
 const SILENT = { debug: () => undefined, info: () => undefined, warn: () => undefined, error: () => undefined, isEnabled: () => false }
 
-export function fixture(options: FixtureOptions = {}) {
+/** The pipeline and where it leads, without a session. */
+export function pipelineOf(options: FixtureOptions = {}) {
   const metrics = createMetrics()
   const sent: string[] = []
   const refunded: number[] = []
@@ -61,7 +62,8 @@ export function fixture(options: FixtureOptions = {}) {
     overdraw: () => undefined,
     ...options.meter,
   }
-  const { sessions, frames } = coreMetrics(metrics, 'test', 'test')
+  const core = coreMetrics(metrics, 'test', 'test')
+  const { sessions, frames } = core
   const pipeline: Pipeline = {
     meter,
     log: SILENT,
@@ -92,6 +94,11 @@ export function fixture(options: FixtureOptions = {}) {
     chainFor: (username) => own.get(username) ?? chain,
     refuseTogether: options.refuseTogether ?? false,
   }
+  return { pipeline, destination, sent, refunded, metrics, core }
+}
+
+export function fixture(options: FixtureOptions = {}) {
+  const { pipeline, destination, sent, refunded, metrics } = pipelineOf(options)
   const session = new LiveSession(
     { scheme: 'http', httpMethod: 'POST', peer: '127.0.0.1', host: 'localhost', path: '/eth', query: '', headers: {} },
     destination,

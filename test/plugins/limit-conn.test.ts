@@ -1,4 +1,6 @@
-import { describe, expect, test } from 'vitest'
+import { once } from 'node:events'
+import { describe, expect, onTestFinished, test } from 'vitest'
+import { WebSocket } from 'ws'
 import jsonrpcVar from '../../plugins/jsonrpc-var.ts'
 import limitConn from '../../plugins/limit-conn.ts'
 import { configure, sessionOn } from '../support/configured.ts'
@@ -11,7 +13,7 @@ type Config = Parameters<typeof limitConn.create>[0]
 async function counter(config: Partial<Config> & { conn: number }) {
   const delays: number[] = []
   const host = { delay: (ms: number) => Promise.resolve(void delays.push(ms)) } as unknown as Host
-  const all: Config = { burst: 0, default_conn_delay: 0.1, key: '$remote_addr', rejected_code: undefined, rejected_msg: undefined, ...config }
+  const all: Config = { burst: 0, default_conn_delay: 0.1, key: '$remote_addr', calls: undefined, rejected_code: undefined, rejected_msg: undefined, ...config }
   const plugin = await limitConn.create(all, host)
   return {
     begin: (caller: Parameters<typeof sessionOn>[1] = {}) => {
@@ -81,6 +83,22 @@ describe('limit-conn', () => {
     expect(await hanging).toBe('given up')
     await expect.poll(async () => (await ask('eth_call')).status).toBe(200)
     expect((await ask('eth_call')).status).toBe(200)
+  })
+
+  test('bounds calls in flight over all sessions of a consumer, and lets go of each once', async () => {
+    const { ask, askAll, gateway, node } = await startMetered({ plugins: { 'limit-conn': { conn: 9, calls: 2, key: '$consumer_name' } } })
+    expect((await askAll(['eth_call', 'eth_call', 'eth_call'])).outcomes).toEqual(['ok', 'ok', 'calls-in-flight'])
+    expect((await askAll(['eth_call', 'nope', 'eth_call'])).outcomes).toEqual(['ok', 'not-offered', 'ok'])
+    node.next(hang)
+    const socket = new WebSocket(`${gateway.wsUrl}/eth/v1/free-key`)
+    onTestFinished(() => socket.terminate())
+    await once(socket, 'open')
+    socket.send('[{"jsonrpc":"2.0","id":1,"method":"eth_call"},{"jsonrpc":"2.0","id":2,"method":"eth_call"}]')
+    await node.arrived(3)
+    expect((await ask('eth_call')).outcomes).toEqual(['calls-in-flight'])
+    expect((await ask('eth_call', 'paid-key')).outcomes).toEqual(['ok'])
+    socket.terminate()
+    await expect.poll(async () => (await ask('eth_call')).outcomes).toEqual(['ok'])
   })
 
   test.each([
