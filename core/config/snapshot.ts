@@ -12,7 +12,7 @@ import { Problems } from './problem.ts'
 import { checkReferences } from './references.ts'
 import { toPlan, toSettings, toUpstream } from './settings.ts'
 import { Sources } from './sources.ts'
-import type { AnyPlugin, PluginInstance, PluginLog } from '../plugin/define.ts'
+import type { AnyPlugin, ChainView, PluginInstance, PluginLog } from '../plugin/define.ts'
 import type { Metrics } from '../plugin/metrics.ts'
 import type { Call } from '../plugin/session.ts'
 import type { Consumer, Plan } from '../plugin/slots.ts'
@@ -166,6 +166,8 @@ export interface SnapshotDeps {
   /** The log of a plugin, by its name. */
   log(plugin: string): PluginLog
   readonly metrics: Metrics
+  /** The chain behind a network. */
+  chain?(network: string): ChainView | undefined
   /** Aborted when the gateway stops: ends what plugins wait for. */
   readonly stop: AbortSignal
 }

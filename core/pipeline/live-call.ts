@@ -1,8 +1,8 @@
 /** The call behind the plugins' view of it: one entry of a frame, from decoding to its answer. */
-import { parseParams, RpcFault } from '../jsonrpc/frame.ts'
+import { parseParams, RpcFault, RpcRequest } from '../jsonrpc/frame.ts'
+import { jsonWire } from '../jsonrpc/wire.ts'
 import { refuse } from '../plugin/outcome.ts'
 import { cost } from '../plugin/slots.ts'
-import type { RpcRequest } from '../jsonrpc/frame.ts'
 import type { Draw } from '../plugin/budget.ts'
 import type { Outcome } from '../plugin/outcome.ts'
 import type { Call, FrameView, Session } from '../plugin/session.ts'
@@ -14,7 +14,7 @@ export class LiveCall implements Call {
   readonly session: Session
   readonly frame: FrameView
   /** What goes upstream; undefined where the entry was no request. */
-  readonly request: RpcRequest | undefined
+  request: RpcRequest | undefined
   readonly method: string
   readonly isNotification: boolean
   /** Source text of the id that the answer carries. */
@@ -49,6 +49,17 @@ export class LiveCall implements Call {
     if (this.request === undefined) return undefined
     this.parsed ??= { value: parseParams(this.request) }
     return this.parsed.value
+  }
+
+  get paramsText(): string | undefined {
+    return this.request?.paramsText
+  }
+
+  replaceParams(value: unknown): void {
+    if (this.request === undefined) return
+    const { id, method, methodText } = this.request
+    this.request = new RpcRequest(id, method, methodText, jsonWire(value))
+    this.parsed = { value }
   }
 
   get charged(): number {

@@ -97,6 +97,25 @@ export interface Fact<T> {
   readonly of?: T
 }
 
+/** A block at the head of a chain. */
+export interface ChainHead {
+  readonly number: number
+  readonly hash: string
+  readonly parentHash: string
+}
+
+/** What is known of the chain that a network's nodes follow. Nothing in it waits. Listeners end with the snapshot that they were added in. */
+export interface ChainView {
+  /** The newest block; undefined while none is known. */
+  head(): ChainHead | undefined
+  /** The number of the newest block that cannot be replaced any more; undefined where that is not known. */
+  finalized(): number | undefined
+  /** Runs with each new head. */
+  onHead(run: (head: ChainHead) => void): void
+  /** Runs when the chain has turned: blocks from this number on may be others now. Before `head` answers with one of the new ones. */
+  onReorg(run: (fromNumber: number) => void): void
+}
+
 /** What a plugin is given when it is created, once per configuration snapshot. */
 export interface Host<Files = Record<never, never>, Index = undefined> {
   /** The wall clock in epoch milliseconds. */
@@ -113,6 +132,8 @@ export interface Host<Files = Record<never, never>, Index = undefined> {
   readonly trustedProxies: readonly string[]
   /** The consumer of this name in this snapshot. */
   consumer(username: string): Consumer | undefined
+  /** The chain behind a network, where its upstream follows it. */
+  chain(network: string): ChainView | undefined
   /** Reports a problem at a path inside the plugin's configuration. */
   report(severity: 'error' | 'warning', path: readonly (string | number)[], message: string, hint?: string): void
   /** Tells the other plugins of the chain something. */

@@ -2,6 +2,8 @@
 export { definePlugin, fact } from './define.ts'
 export type {
   AnyPlugin,
+  ChainHead,
+  ChainView,
   ConfigOf,
   ConfigSchema,
   Credential,

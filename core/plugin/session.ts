@@ -101,6 +101,8 @@ export interface Call {
   readonly isNotification: boolean
   /** The params as a value, parsed when first asked for. */
   readonly params: unknown
+  /** Source text of the params, one character per byte; undefined where there are none. */
+  readonly paramsText: string | undefined
   /** What became of the call, once something did. */
   readonly outcome: Outcome | undefined
   /** The plugin that decided the outcome; undefined where a node or the core did. */
@@ -111,6 +113,8 @@ export interface Call {
   readonly charged: number
   get<T>(slot: Slot<T, 'call'>): T | undefined
   set<T>(slot: Slot<T, 'call'>, value: T): void
+  /** Replaces the params that go upstream, and that later plugins see. Only for values that JSON.stringify writes without loss. */
+  replaceParams(value: unknown): void
   /** Settles the call's price: what it turned out to cost, in CU, in place of what was drawn. */
   settle(cost: number): void
 }
