@@ -31,7 +31,8 @@ export default definePlugin({
   },
   examples: [{}, { sample: 0.01 }, { sample: 0, errors: 'always', level: 'info' }],
   onFault: 'pass',
-  create(config, { log, now }) {
+  create(config, host) {
+    const { log } = host
     const isAlwaysLogged = config.errors === 'always' ? hasFailed : () => false
     let due = 0
     return {
@@ -46,7 +47,7 @@ export default definePlugin({
       close(session) {
         const { traffic } = session
         // A session that is judged anew after a reload is closed and opened too; its socket is not.
-        if (traffic?.closeCode !== undefined) log[config.level](socketLine(session, traffic, now()), 'socket')
+        if (traffic?.closeCode !== undefined) log[config.level](socketLine(session, traffic, host.now()), 'socket')
       },
     }
   },

@@ -98,5 +98,5 @@ export interface Client {
   readonly socket: WebSocket
   readonly messages: string[]
   readonly closed: Promise<{ readonly code: number; readonly reason: string }>
-  call(id: number, method?: string): void
+  readonly call: (id: number, method?: string) => void
 }
