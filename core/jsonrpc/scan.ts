@@ -18,9 +18,9 @@ export const OPEN_BRACKET = 0x5b
 export const CLOSE_BRACKET = 0x5d
 export const OPEN_BRACE = 0x7b
 export const CLOSE_BRACE = 0x7d
-export const MINUS = 0x2d
-export const ZERO = 0x30
-export const NINE = 0x39
+const MINUS = 0x2d
+const ZERO = 0x30
+const NINE = 0x39
 const BACKSLASH = 0x5c
 const DOT = 0x2e
 

@@ -8,7 +8,7 @@ import type { Config } from '../support/gateway.ts'
 import type { Script } from '../support/scripted-node.ts'
 
 /** A caller with a plan of its own; quotas in CU, without them no limit. */
-export interface Caller {
+interface Caller {
   readonly tier?: 'free' | 'paid'
   readonly seconds?: number
   readonly month?: number
@@ -64,7 +64,7 @@ export const worlds = {
 } satisfies Record<string, World>
 
 /** What the node answers by itself. */
-export function echo(method: string, params = 'null'): string {
+function echo(method: string, params = 'null'): string {
   return `{"method":"${method}","params":${params}}`
 }
 

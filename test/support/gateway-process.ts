@@ -39,7 +39,10 @@ export interface GatewayProcessOptions {
 }
 
 /** Starts a gateway and waits until it listens. Rejects with what it wrote when it ends before that. */
-export async function startGatewayProcess(config: File, { files = {}, env = {}, dir, command = ['core/main.ts'] }: GatewayProcessOptions = {}): Promise<GatewayProcess> {
+export async function startGatewayProcess(
+  config: File,
+  { files = {}, env = {}, dir, command = ['core/main.ts'] }: GatewayProcessOptions = {},
+): Promise<GatewayProcess> {
   const home = dir ?? (await mkdtemp(join(tmpdir(), 'tollgate-')))
   await writeFiles(home, { ...files, 'gateway.yaml': config })
   const gateway = startProcess(process.execPath, [...command, 'start', '--config', join(home, 'gateway.yaml')], {
