@@ -110,7 +110,7 @@ export class FrameRun implements FrameView {
     const steps = this.chain.access
     for (; this.callAt < this.calls.length; this.callAt++) {
       const call = this.calls[this.callAt]!
-      while (call.outcome === undefined && this.stepAt < steps.length) {
+      while (isAlive(call) && this.stepAt < steps.length) {
         const step = steps[this.stepAt++]!
         let verdict: ReturnType<typeof step.run>
         try {
@@ -121,12 +121,12 @@ export class FrameRun implements FrameView {
         if (verdict === undefined) continue
         if (isPromise(verdict)) {
           settle(step, 'access', verdict, this.pipeline, (late) => {
-            if (late !== undefined) call.decide(late, step.plugin)
+            if (late !== undefined) judge(call, late, step.plugin)
             this.access()
           })
           return
         }
-        call.decide(verdict, step.plugin)
+        judge(call, verdict, step.plugin)
       }
       this.stepAt = 0
     }
@@ -138,9 +138,9 @@ export class FrameRun implements FrameView {
     if (this.isCancelled) this.refuseAlive('client-gone')
     const wanting: LiveCall[] = []
     for (const call of this.calls) {
-      if (call.outcome !== undefined) continue
+      if (!isAlive(call)) continue
       const draws = this.nameDraws(call)
-      if (draws.length > 0 && call.outcome === undefined) {
+      if (draws.length > 0 && isAlive(call)) {
         call.draws = draws
         wanting.push(call)
       }
@@ -189,7 +189,8 @@ export class FrameRun implements FrameView {
       call.draws = []
       call.decide(refuse('internal', 'meter-fault'), undefined)
     }
-    this.reply()
+    if (this.session.destination.refuseTogether) this.refuseTheRest()
+    this.forward()
   }
 
   private charged(wanting: readonly LiveCall[], verdicts: readonly number[]): void {
@@ -210,7 +211,7 @@ export class FrameRun implements FrameView {
 
   private refuseAlive(why: string, message = 'The client has gone'): void {
     for (const call of this.calls) {
-      if (call.outcome === undefined) call.decide(refuse('blocked', why, { message }), undefined)
+      if (isAlive(call)) call.decide(refuse('blocked', why, { message }), undefined)
     }
   }
 
@@ -295,6 +296,16 @@ export class FrameRun implements FrameView {
       faulted(step, 'log', error, this.pipeline)
     }
   }
+}
+
+/** Whether a call may still be refused. One that a plugin answered in the node's place is judged and charged like any other. */
+function isAlive(call: LiveCall): boolean {
+  return call.outcome?.kind !== 'refusal'
+}
+
+/** A refusal stands before an answer, the first answer before later ones. */
+function judge(call: LiveCall, verdict: Outcome, by: string): void {
+  if (call.outcome === undefined || verdict.kind === 'refusal') call.decide(verdict, by)
 }
 
 /** What a refused call holds goes back whole; a settled one pays what it turned out to cost. */

@@ -28,7 +28,7 @@ export interface Hooks {
   open?(session: Session): Soon<Maybe<Refusal | HttpAnswer>>
   /** Bytes to frame. Exactly one plugin of a chain has it. Must not throw. */
   decode?(bytes: Uint8Array): Frame
-  /** Per call: refuse it, or answer it in the node's place. */
+  /** Per call: refuse it, or answer it in the node's place. An answered call is judged by the plugins that follow, and charged, like any other. */
   access?(call: Call): Soon<Maybe<Outcome>>
   /** Per call: name the budgets that it draws on. All of a frame's draws are taken in one atomic step. */
   charge?(call: Call): Maybe<Draw | Refusal>
