@@ -11,7 +11,7 @@ const PLAIN_METHOD = /^[A-Za-z][A-Za-z0-9_.-]{0,63}$/
 export default definePlugin({
   name: 'access-log',
   priority: 399,
-  summary: 'Writes one line per frame, and one per WebSocket at its end: who called what, what it cost, what became of it, how long it took.',
+  summary: 'Writes one line per frame and one per closed WebSocket: who called what, what it cost, what became of it.',
   config: {
     sample: Type.Number({ minimum: 0, maximum: 1, default: 1, description: 'Share of frames that are logged, spread evenly: `0.01` logs every hundredth.' }),
     errors: Type.Union([Type.Literal('always'), Type.Literal('sampled')], {
