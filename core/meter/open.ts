@@ -37,6 +37,7 @@ export async function openMeter(
     'tollgate_usage_store_failing',
     '1 while usage of billing cycles cannot be written to data_dir and is counted in memory only.',
     [],
+    'max',
   )()
   const usage = new UsageBook({
     store: settings.dataDir === undefined ? UsageStore.inMemory() : UsageStore.open(settings.dataDir),

@@ -30,7 +30,7 @@ export interface CoreMetrics {
 
 /** Declares the core's families. `version` is Tollgate's, `node` the runtime's. */
 export function coreMetrics(metrics: Metrics, version: string, node: string): CoreMetrics {
-  metrics.gauge('tollgate_build_info', 'Always 1; what is running, as labels.', ['version', 'node'])(version, node).value = 1
+  metrics.gauge('tollgate_build_info', 'Always 1; what is running, as labels.', ['version', 'node'], 'max')(version, node).value = 1
   const reloads = metrics.counter('tollgate_config_reloads_total', 'Reloads of the configuration, by what became of them.', ['outcome'])
   const sessions = metrics.gauge('tollgate_sessions', 'Open sessions.', ['scheme'])
   const messages = metrics.counter('tollgate_socket_messages_total', 'Messages of WebSockets, notifications left out, by direction.', ['direction'])
@@ -38,15 +38,16 @@ export function coreMetrics(metrics: Metrics, version: string, node: string): Co
   const frames = metrics.gauge('tollgate_frames_in_flight', 'Frames that arrived and are not yet answered.', ['scheme'])
   return {
     config: {
-      lastReloadSuccess: metrics.gauge('tollgate_config_last_reload_success', '1 when the configuration on disk is the one that serves, else 0.', [])(),
+      lastReloadSuccess: metrics.gauge('tollgate_config_last_reload_success', '1 when the configuration on disk is the one that serves, else 0.', [], 'min')(),
       lastReloadTimestamp: metrics.gauge(
         'tollgate_config_last_reload_timestamp_seconds',
         'When a configuration was last loaded or refused, in epoch seconds.',
         [],
+        'max',
       )(),
       reloaded: reloads('reloaded'),
       refused: reloads('refused'),
-      generation: metrics.gauge('tollgate_config_generation', 'Which snapshot serves: 1 at start, one more with each reload.', [])(),
+      generation: metrics.gauge('tollgate_config_generation', 'Which snapshot serves: 1 at start, one more with each reload.', [], 'min')(),
     },
     sessions: { http: sessions('http'), ws: sessions('ws') },
     frames: { http: frames('http'), ws: frames('ws') },

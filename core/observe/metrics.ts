@@ -5,8 +5,9 @@
  */
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { Registry, collectDefaultMetrics } from 'prom-client'
-import type { Metric } from 'prom-client'
-import type { CounterHandle, HistogramHandle, Metrics } from '../plugin/metrics.ts'
+import { familyText } from './exposition.ts'
+import type { CounterHandle, GaugeOver, HistogramHandle, Metrics } from '../plugin/metrics.ts'
+import type { Declaration, FamilyDump, Labels, MetricsDump } from './exposition.ts'
 
 /** Label sets that one family holds; further ones are counted together under `other`. A scrape of so many takes some 10 ms. */
 const MAX_SERIES = 10_000
@@ -18,16 +19,17 @@ const COLLAPSED = 'other'
 export interface MetricsRegistry extends Metrics {
   /** Everything in Prometheus' text format: what was counted here, and the process's CPU, memory, GC and event loop. */
   text(): Promise<string>
+  /** The same as plain data, for a process that adds up several. */
+  dump(): Promise<MetricsDump>
   /** The media type of `text`. */
   readonly contentType: string
 }
 
 /** Makes an empty registry. `maxSeries` bounds the label sets of each family. */
 export function createMetrics(maxSeries: number = MAX_SERIES): MetricsRegistry {
-  const registry = new Registry()
   const families = new Map<string, Family>()
 
-  function family<H>(declared: Declaration, make: (labels: Labels) => H, samples: (name: string, series: H) => Sample[]): (...labels: string[]) => H {
+  function family<H extends Series>(declared: Declaration, make: (labels: Labels) => H): (...labels: string[]) => H {
     const known = families.get(declared.name)
     if (known !== undefined) {
       if (signature(known.declared) !== signature(declared)) throw new TypeError(`metric ${declared.name} is already declared as ${signature(known.declared)}`)
@@ -37,18 +39,15 @@ export function createMetrics(maxSeries: number = MAX_SERIES): MetricsRegistry {
     if (problem !== undefined) throw new TypeError(`metric ${declared.name}: ${problem}`)
     const series = new Map<string, H>()
     const of = seriesFinder(declared, series, make, maxSeries, () => collapsed(declared.name).value++)
-    families.set(declared.name, { declared, of })
-    const { name, help, type } = declared
-    const getForPromString = () => ({ name, help, type, values: [...series.values()].flatMap((one) => samples(name, one)) })
-    registry.registerMetric({ name, getForPromString } as unknown as Metric) // all that a registry asks of a metric
+    families.set(declared.name, { declared, of, series })
     return of
   }
 
   const metrics: Metrics = {
-    counter: (name, help, labelNames) => family({ name, help, type: 'counter', labelNames, buckets: [] }, makeNumber, numberSamples),
-    gauge: (name, help, labelNames) => family({ name, help, type: 'gauge', labelNames, buckets: [] }, makeNumber, numberSamples),
+    counter: (name, help, labelNames) => family({ name, help, type: 'counter', labelNames, buckets: [], over: 'sum' }, makeNumber),
+    gauge: (name, help, labelNames, over: GaugeOver = 'sum') => family({ name, help, type: 'gauge', labelNames, buckets: [], over }, makeNumber),
     histogram: (name, help, labelNames, buckets) =>
-      family({ name, help, type: 'histogram', labelNames, buckets }, (labels) => new HistogramSeries(labels, buckets), histogramSamples),
+      family({ name, help, type: 'histogram', labelNames, buckets, over: 'sum' }, (labels) => new HistogramSeries(labels, buckets)),
   }
   const collapsed: (...labels: string[]) => CounterHandle = metrics.counter(
     'tollgate_metric_collapsed_total',
@@ -60,56 +59,53 @@ export function createMetrics(maxSeries: number = MAX_SERIES): MetricsRegistry {
     ...metrics,
     text: async () => {
       const texts: string[] = []
-      for (const name of families.keys()) {
-        texts.push(await registry.getSingleMetricAsString(name))
+      for (const one of families.values()) {
+        texts.push(await familyText(dumpOf(one)))
         await nextTurn() // calls go on between families
       }
       return `${texts.join('\n\n')}\n\n${await processMetrics().metrics()}`
     },
-    contentType: registry.contentType,
+    dump: async () => ({ families: Array.from(families.values(), dumpOf), ofProcess: await processMetrics().getMetricsAsJSON() }),
+    contentType: Registry.PROMETHEUS_CONTENT_TYPE,
   }
-}
-
-type Labels = Readonly<Record<string, string>>
-
-/** What a family was declared as. */
-interface Declaration {
-  readonly name: string
-  readonly help: string
-  readonly type: 'counter' | 'gauge' | 'histogram'
-  readonly labelNames: readonly string[]
-  readonly buckets: readonly number[]
 }
 
 interface Family {
   readonly declared: Declaration
   readonly of: (...labels: string[]) => unknown
+  readonly series: ReadonlyMap<string, Series>
 }
 
-/** One line of the text format, as prom-client takes it. It keeps the text of `sharedLabels`. */
-interface Sample {
-  readonly metricName?: string
-  readonly labels: Readonly<Record<string, string | number>>
-  readonly sharedLabels: Labels
-  readonly value: number
+function dumpOf({ declared, series }: Family): FamilyDump {
+  return { declared, series: Array.from(series.values(), (one) => ({ labels: one.labels, numbers: one.numbers() })) }
 }
 
-const NO_LABELS = {}
-
-interface NumberSeries extends CounterHandle {
+/** What was counted under one label set. */
+interface Series {
   readonly labels: Labels
+  /** As exposition.ts wants them. */
+  numbers(): readonly number[]
+}
+
+class NumberSeries implements Series, CounterHandle {
+  value = 0
+  readonly labels: Labels
+
+  constructor(labels: Labels) {
+    this.labels = labels
+  }
+
+  numbers(): readonly number[] {
+    return [this.value]
+  }
 }
 
 function makeNumber(labels: Labels): NumberSeries {
-  return { value: 0, labels }
+  return new NumberSeries(labels)
 }
 
-function numberSamples(_name: string, { labels, value }: NumberSeries): Sample[] {
-  return [{ labels: NO_LABELS, sharedLabels: labels, value }]
-}
-
-/** Counts per bucket; made cumulative, as Prometheus wants them, when they are read. */
-class HistogramSeries implements HistogramHandle {
+/** Counts per bucket; made cumulative, as Prometheus wants them, when they are shown. */
+class HistogramSeries implements Series, HistogramHandle {
   readonly labels: Labels
   readonly bounds: readonly number[]
   /** One more than there are bounds: the last takes what is above all of them. */
@@ -130,18 +126,10 @@ class HistogramSeries implements HistogramHandle {
     this.counts[bucket]!++
     this.sum += value
   }
-}
 
-function histogramSamples(name: string, { labels, bounds, counts, sum }: HistogramSeries): Sample[] {
-  const samples: Sample[] = []
-  let count = 0
-  for (const [bucket, inBucket] of counts.entries()) {
-    count += inBucket
-    samples.push({ metricName: `${name}_bucket`, labels: { le: bounds[bucket] ?? '+Inf' }, sharedLabels: labels, value: count })
+  numbers(): readonly number[] {
+    return [...this.counts, this.sum]
   }
-  samples.push({ metricName: `${name}_sum`, labels: NO_LABELS, sharedLabels: labels, value: sum })
-  samples.push({ metricName: `${name}_count`, labels: NO_LABELS, sharedLabels: labels, value: count })
-  return samples
 }
 
 /** Finds the series of a label set, or makes it while there is room. */
