@@ -41,6 +41,9 @@ export async function loadPluginsDir(
     plugins.set(plugin.name, shown)
     loaded.push(plugin)
   }
+  for (const file of files) {
+    if (await sources.hasChanged(file)) problems.add('error', { file: sources.shown(file), lineOf: () => undefined }, [], 'has changed while it was loaded')
+  }
   return loaded
 }
 

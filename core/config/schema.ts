@@ -133,6 +133,10 @@ export function gatewaySchema<Plugins extends TSchema, OfConsumer extends TSchem
       { listen: listen('127.0.0.1:9180', 'Where metrics and health are served; keep it private.') },
       { default: {}, description: 'The second listener, for /metrics, /healthz and /readyz.' },
     ),
+    workers: Type.Union([Type.Integer({ minimum: 1, maximum: 1024 }), Type.Literal('auto')], {
+      default: 1,
+      description: 'Processes that serve clients, all on the one address; `auto` is one for each CPU. Takes effect at the next start.',
+    }),
     store: Store,
     data_dir: Type.String({ minLength: 1, default: './data', description: 'Where usage is kept, relative to this file.' }),
     trusted_proxies: Type.Array(Type.String(), { default: [], description: 'Addresses and CIDRs of proxies whose X-Forwarded-For counts.' }),

@@ -8,6 +8,7 @@ import type { ListenAddress, Settings, StoreSpec, TlsSpec, UpstreamSpec } from '
 
 /** Paths are relative to `directory`, the one that holds the configuration file. Undefined when a part is broken. */
 export function toSettings(draft: Draft, directory: string): Settings | undefined {
+  const workers = draft.top('workers')
   const listen = draft.top('listen')
   const admin = draft.top('admin')
   const store = draft.top('store')
@@ -16,8 +17,9 @@ export function toSettings(draft: Draft, directory: string): Settings | undefine
   const drainTimeout = draft.top('drain_timeout')
   const log = draft.top('log')
   const limits = draft.top('limits')
-  if (!listen || !admin || !store || !dataDir || !trustedProxies || !drainTimeout || !log || !limits) return undefined
+  if (!workers || !listen || !admin || !store || !dataDir || !trustedProxies || !drainTimeout || !log || !limits) return undefined
   return {
+    workers,
     listen: toAddress(listen),
     adminListen: toAddress(admin.listen),
     store: toStore(store),

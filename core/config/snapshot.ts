@@ -69,6 +69,8 @@ export type StoreSpec =
 
 /** What stands at the top of the configuration. */
 export interface Settings {
+  /** Processes that serve clients; `auto` is one for each CPU. */
+  readonly workers: number | 'auto'
   readonly listen: ListenAddress
   readonly adminListen: ListenAddress
   readonly store: StoreSpec
@@ -155,12 +157,25 @@ export interface FileVersion {
   readonly digest: string
 }
 
+/** What the files of a configuration held when it was read, by absolute path: enough to build the same snapshot again. */
+export interface Content {
+  readonly texts: ReadonlyMap<string, string>
+  readonly directories: ReadonlyMap<string, readonly DirectoryEntry[]>
+}
+
+export interface DirectoryEntry {
+  readonly name: string
+  readonly isDirectory: boolean
+}
+
 /** What building needs beside the file. */
 export interface SnapshotDeps {
   /** The built-in plugins; `plugins_dir` adds to them. */
   readonly catalogue: readonly AnyPlugin[]
   readonly env: Readonly<Record<string, string | undefined>>
   readonly generation: number
+  /** What the files hold, where they are not to be read. */
+  readonly content?: Content
   /** The wall clock in epoch milliseconds. */
   now(): number
   /** The log of a plugin, by its name. */
@@ -179,15 +194,22 @@ export interface SnapshotResult {
   readonly warnings: readonly Problem[]
   /** Everything that was read, or would have been: what to watch. */
   readonly files: readonly FileVersion[]
+  readonly content: Content
 }
 
 /** Builds a snapshot from a gateway.yaml. Never rejects for what stands in a file: what is wrong is listed, all of it at once. */
 export async function buildSnapshot(file: string, deps: SnapshotDeps): Promise<SnapshotResult> {
   const problems = new Problems()
-  const sources = new Sources(file, deps.env, problems)
+  const sources = new Sources(file, deps.env, problems, deps.content)
   const snapshot = await assemble(sources, problems, deps)
   const errors = problems.list('error')
-  return { snapshot: errors.length > 0 ? undefined : snapshot, problems: errors, warnings: problems.list('warning'), files: sources.versions() }
+  return {
+    snapshot: errors.length > 0 ? undefined : snapshot,
+    problems: errors,
+    warnings: problems.list('warning'),
+    files: sources.versions(),
+    content: sources.content,
+  }
 }
 
 /** Looks at everything, whatever problems there are. */

@@ -1,4 +1,7 @@
-/** The files that one snapshot is built from: read once each, bounded, their content remembered by digest. */
+/**
+ * The files that one snapshot is built from: read once each, bounded, their content remembered by digest. Or not read at
+ * all, where their content is given: that builds the same snapshot again, whatever the files hold by then.
+ */
 import { isUtf8 } from 'node:buffer'
 import { createHash } from 'node:crypto'
 import { createReadStream } from 'node:fs'
@@ -9,7 +12,7 @@ import type { Document } from './document.ts'
 import type { Env } from './env.ts'
 import type { Place } from './judge.ts'
 import type { Problems } from './problem.ts'
-import type { FileVersion } from './snapshot.ts'
+import type { Content, DirectoryEntry, FileVersion } from './snapshot.ts'
 
 /** A file of a million consumers has 100 MiB. */
 const MAX_FILE_BYTES = 256 * 1024 * 1024
@@ -20,13 +23,22 @@ export class Sources {
   private readonly file: string
   private readonly env: Env
   private readonly problems: Problems
+  private readonly given: Content | undefined
   private readonly read = new Map<string, string>()
+  private readonly texts = new Map<string, string>()
+  private readonly directories = new Map<string, readonly DirectoryEntry[]>()
 
-  constructor(file: string, env: Env, problems: Problems) {
+  constructor(file: string, env: Env, problems: Problems, given?: Content) {
     this.file = file
     this.directory = dirname(resolve(file))
     this.env = env
     this.problems = problems
+    this.given = given
+  }
+
+  /** What was read so far. */
+  get content(): Content {
+    return { texts: this.texts, directories: this.directories }
   }
 
   /** All that was read so far, or would have been. */
@@ -50,17 +62,24 @@ export class Sources {
   }
 
   /** What is in a directory, by name; nothing, and a problem, when it cannot be read. */
-  async entries(name: string, namedAt: Place): Promise<{ readonly name: string; readonly isDirectory: boolean }[]> {
+  async entries(name: string, namedAt: Place): Promise<readonly DirectoryEntry[]> {
     const path = this.absolute(name)
     try {
-      const names = await readdir(path)
-      this.read.set(path, digestOfNames(names))
-      return await Promise.all(names.map(async (name) => ({ name, isDirectory: (await stat(join(path, name))).isDirectory() })))
+      const entries = this.given?.directories.get(path) ?? (await entriesOf(path))
+      this.directories.set(path, entries)
+      this.read.set(path, digestOfNames(entries.map((entry) => entry.name)))
+      return entries
     } catch (error) {
       this.read.set(path, await digestOfPath(path))
       this.tell(this.shown(name), namedAt, unreadable(error))
       return []
     }
+  }
+
+  /** Whether a file no longer holds what it held when it was read. */
+  async hasChanged(name: string): Promise<boolean> {
+    const path = this.absolute(name)
+    return (await digestOfPath(path)) !== this.read.get(path)
   }
 
   absolute(name: string): string {
@@ -79,13 +98,14 @@ export class Sources {
   }
 
   private async textOf(path: string, shown: string, namedAt: Place | undefined): Promise<string | undefined> {
+    const given = this.given?.texts.get(path)
+    if (given !== undefined) return this.keep(path, given, digestOf(given))
     let problem: string
     try {
       const { size } = await stat(path)
       const bytes = size > MAX_FILE_BYTES ? undefined : await readFile(path)
       if (bytes !== undefined && isUtf8(bytes)) {
-        this.read.set(path, digestOf(bytes))
-        return bytes.toString('utf8')
+        return this.keep(path, bytes.toString('utf8'), digestOf(bytes))
       }
       problem = bytes === undefined ? `is larger than ${MAX_FILE_BYTES} bytes` : 'is not UTF-8'
     } catch (error) {
@@ -96,10 +116,21 @@ export class Sources {
     return undefined
   }
 
+  private keep(path: string, text: string, digest: string): string {
+    this.read.set(path, digest)
+    this.texts.set(path, text)
+    return text
+  }
+
   private tell(shown: string, namedAt: Place | undefined, message: string): void {
     if (namedAt === undefined) this.problems.add('error', { file: shown, lineOf: () => undefined }, [], message)
     else this.problems.add('error', namedAt.in, namedAt.path, `${shown} ${message}`)
   }
+}
+
+async function entriesOf(path: string): Promise<DirectoryEntry[]> {
+  const names = await readdir(path)
+  return Promise.all(names.sort().map(async (name) => ({ name, isDirectory: (await stat(join(path, name))).isDirectory() })))
 }
 
 function unreadable(error: unknown): string {

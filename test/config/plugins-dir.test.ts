@@ -124,3 +124,17 @@ await show()`,
   const { stdout } = await promisify(execFile)(process.execPath, ['run.ts'], { cwd: directory })
   expect(stdout.split('\n')).toEqual([expect.stringMatching(/^plugins\/broken\.ts(:2)?: cannot be loaded: /), 'aa', 'bb', ''])
 })
+
+test('a snapshot is not built again from code that has changed since', async () => {
+  const { content, directory } = await build({
+    'gateway.yaml': gateway('shout: {}'),
+    'plugins/shout/index.ts': plugin('shout', 'word', 'import { word } from "./word.ts"'),
+    'plugins/shout/word.ts': 'export const word: string = "a"',
+  })
+  const again = () => buildSnapshot(join(directory, 'gateway.yaml'), snapshotDeps({ content }))
+  expect((await again()).problems).toEqual([])
+  await writeFile(join(directory, 'plugins/shout/word.ts'), 'export const word: string = "b"')
+  expect((await again()).problems).toMatchObject([
+    { file: expect.stringMatching(/plugins\/shout\/word\.ts$/) as string, message: 'has changed while it was loaded' },
+  ])
+})

@@ -1,9 +1,10 @@
+import { rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { definePlugin, network } from '#plugin'
-import { membersFor } from '../../core/config/snapshot.ts'
+import { buildSnapshot, membersFor } from '../../core/config/snapshot.ts'
 import { callIn, sessionOn } from '../support/configured.ts'
-import { build, configOf, fixtures } from './fixtures.ts'
+import { build, configOf, fixtures, snapshotDeps } from './fixtures.ts'
 import type { Consumer } from '#plugin'
 import type { ConfiguredPlugin, Snapshot } from '../../core/config/snapshot.ts'
 import type { Built } from './fixtures.ts'
@@ -22,6 +23,7 @@ describe('settings', () => {
   test('have a default each, and paths begin at the configuration file', async () => {
     const { snapshot, directory } = await build({ 'gateway.yaml': 'log: { file: logs/gateway.log }' })
     expect(snapshot!.settings).toEqual({
+      workers: 1,
       listen: { host: '127.0.0.1', port: 9080 },
       adminListen: { host: '127.0.0.1', port: 9180 },
       store: { kind: 'memory' },
@@ -39,6 +41,13 @@ describe('settings', () => {
       },
       log: { level: 'info', file: join(directory, 'logs/gateway.log') },
     })
+  })
+
+  test.for([
+    ['4', 4],
+    ['auto', 'auto'],
+  ] as const)('workers %s', async ([text, workers]) => {
+    expect((await snapshotOf(`workers: ${text}`)).settings.workers).toBe(workers)
   })
 
   test.for([
@@ -368,4 +377,16 @@ consumers: [{ username: demo, monthly_quota: "\${SECRET}", plugins: { keys: "\${
     const { printed } = await build({ 'gateway.yaml': 'global_rules: [{ plugins: { failing: {} } }]\nconsumers: []' }, { catalogue: [...fixtures, failing] })
     expect(printed).toEqual(['gateway.yaml:2 consumers: failing cannot index the credentials: no index'])
   })
+})
+
+test('a snapshot is built again from its content, whatever the files hold by then', async () => {
+  const prices = UPSTREAM + 'routes: [{ id: a, uris: [/a], upstream_id: node, plugins: { decoder: {}, prices: { config_path: p.yaml } } }]'
+  const { directory, content } = await build({ 'gateway.yaml': prices, 'p.yaml': 'methods: { eth_call: 7 }' })
+  await writeFile(join(directory, 'gateway.yaml'), 'no: longer')
+  await rm(join(directory, 'p.yaml'))
+  const again = await buildSnapshot(join(directory, 'gateway.yaml'), snapshotDeps({ content: structuredClone(content), generation: 7 }))
+  expect(again.problems).toEqual([])
+  expect(again.snapshot!.generation).toBe(7)
+  expect(configOf(again.snapshot!.routes[0]!.members[1])).toMatchObject({ prices: { methods: { eth_call: 7 } } })
+  expect(again.content).toEqual(content)
 })
