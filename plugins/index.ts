@@ -11,6 +11,7 @@ import limitConn from './limit-conn.ts'
 import limitCount from './limit-count.ts'
 import limitCu from './limit-cu.ts'
 import limitMonthlyCu from './limit-monthly-cu.ts'
+import limitRange from './limit-range.ts'
 import limitReq from './limit-req.ts'
 import prometheus from './prometheus.ts'
 import proxyRewrite from './proxy-rewrite.ts'
@@ -33,6 +34,7 @@ export const plugins: readonly AnyPlugin[] = [
   limitCount,
   limitCu,
   limitMonthlyCu,
+  limitRange,
   limitReq,
   prometheus,
   proxyRewrite,

@@ -9,12 +9,13 @@ import { onTestFinished } from 'vitest'
 import { formatProblem } from '../../core/config/problem.ts'
 import { buildSnapshot } from '../../core/config/snapshot.ts'
 import { RpcRequest } from '../../core/jsonrpc/frame.ts'
+import { toWire } from '../../core/jsonrpc/wire.ts'
 import { createMetrics } from '../../core/observe/metrics.ts'
 import { LiveCall } from '../../core/pipeline/live-call.ts'
 import { LiveSession } from '../../core/pipeline/session.ts'
 import { consumer } from '../../core/plugin/slots.ts'
 import type { Destination } from '../../core/pipeline/session.ts'
-import type { AnyPlugin, PluginInstance, PluginLog } from '../../core/plugin/define.ts'
+import type { AnyPlugin, ChainView, PluginInstance, PluginLog } from '../../core/plugin/define.ts'
 import type { FrameView } from '../../core/plugin/session.ts'
 
 const SILENT: PluginLog = { debug: () => undefined, info: () => undefined, warn: () => undefined, error: () => undefined, isEnabled: () => false }
@@ -27,12 +28,13 @@ export interface Configured {
   readonly warnings: readonly string[]
 }
 
-/** Builds a configuration of one route. `plugins` is YAML; `files` are the texts of the files that it names. */
+/** Builds a configuration of one route. `plugins` is YAML; `files` are the texts of the files that it names; `chain` is behind every network. */
 export async function configure(
   catalogue: readonly AnyPlugin[],
   plugins: string,
   files: Readonly<Record<string, string>> = {},
   more = '',
+  chain?: ChainView,
 ): Promise<Configured> {
   const directory = await mkdtemp(join(tmpdir(), 'tollgate-'))
   onTestFinished(() => rm(directory, { recursive: true }))
@@ -48,6 +50,7 @@ ${more}`
     now: () => 0,
     log: () => SILENT,
     metrics: createMetrics(),
+    chain: () => chain,
     stop: new AbortController().signal,
   })
   const print = (found: typeof problems): string[] => found.map((problem) => formatProblem(problem).replaceAll(`${directory}/`, ''))
@@ -80,7 +83,8 @@ export function sessionOn(network: string, { tier, username = 'somebody', addres
   return session
 }
 
-/** A call in a session. */
-export function callIn(session: LiveSession, method: string): LiveCall {
-  return new LiveCall(session, { session, isBatch: false } as unknown as FrameView, new RpcRequest('1', method, JSON.stringify(method), undefined))
+/** A call in a session; `params` are source text. */
+export function callIn(session: LiveSession, method: string, params?: string): LiveCall {
+  const frame = { session, isBatch: false } as unknown as FrameView
+  return new LiveCall(session, frame, new RpcRequest('1', method, JSON.stringify(method), params === undefined ? undefined : toWire(params)))
 }

@@ -1,0 +1,27 @@
+/** What can be told of a JSON text without building its value. The text is known to be valid, as the params of a request are. */
+import { fromWire } from './wire.ts'
+import type { Wire } from './wire.ts'
+
+/** Strings are whole, so that nothing in them is taken for structure. */
+const TOKENS = /"[^"\\]*(?:\\.[^"\\]*)*"|[{}[\]:]|[ \t\r\n]+/g
+const SPACE = /[ \t\r\n]/
+
+/** The text without white space between its tokens. Numbers, escapes and the order of members stay as they are, so texts that mean different things never become one. */
+export function compact(text: Wire): Wire {
+  return SPACE.test(text) ? text.replaceAll(TOKENS, (token) => (SPACE.test(token.charAt(0)) ? '' : token)) : text
+}
+
+/** Whether an object in the text has two members of one name, however they are escaped. Readers do not agree which of them counts. */
+export function hasTwins(text: Wire): boolean {
+  const open: Set<string>[] = []
+  let last = ''
+  for (const [token] of text.matchAll(TOKENS)) {
+    if (token === ':') {
+      const names = open.at(-1)!
+      if (names.size === names.add(JSON.parse(fromWire(last)) as string).size) return true
+    } else if (token === '{' || token === '[') open.push(new Set())
+    else if (token === '}' || token === ']') open.pop()
+    else if (token.startsWith('"')) last = token
+  }
+  return false
+}
