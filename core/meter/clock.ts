@@ -3,7 +3,14 @@
  * of the wall clock; `steadyMs` only runs forwards and goes on at the clock's pace when that is set back, so that
  * a window of seconds is neither handed out twice nor held for as long as the clock went back.
  */
-export class Clock {
+
+/** A moment of some clock, in epoch milliseconds: what calendars go by, and what windows of seconds go by. */
+export interface Moment {
+  readonly wallMs: number
+  readonly steadyMs: number
+}
+
+export class Clock implements Moment {
   readonly #now: () => number
   #lagMs = 0
   /** Epoch milliseconds at the last reading. */

@@ -9,112 +9,143 @@
  * up to twice the limit, as with GCRA; a fixed window would allow that at every boundary, this only to one who
  * spends everything right before it and then the rest as fast as it comes free.
  */
-import type { Clock } from './clock.ts'
+import type { Window } from '../plugin/budget.ts'
+import type { Moment } from './clock.ts'
+
+/** Windows that are counted by the clock. */
+export type ClockWindow = Exclude<Window, { kind: 'cycle' }>
 
 /** One key's count under one window. Amounts in units (units.ts), times in milliseconds. */
 export interface Count {
   /** The window that draws are taken from now. */
   readonly epoch: number
   /** Moves on to the window of this moment. To be called before anything below. */
-  roll(clock: Clock): void
+  roll(now: Moment): void
   /** What counts against a limit at this moment. A sliding window's is not always whole. */
-  counted(clock: Clock): number
+  counted(now: Moment): number
   /** Whether so much more stays within the limit. */
-  fits(units: number, limit: number, clock: Clock): boolean
+  fits(units: number, limit: number, now: Moment): boolean
   /** Adds to the window of that epoch, or takes back from it when negative. A window that has passed is left alone. */
   add(units: number, epoch: number): void
   /** Until all that is counted now is forgotten. */
-  resetMs(clock: Clock): number
+  resetMs(now: Moment): number
   /** Until so much fits if nobody else draws; only for what does not exceed the limit. */
-  waitMs(units: number, limit: number, clock: Clock): number
+  waitMs(units: number, limit: number, now: Moment): number
+}
+
+/** A count of windows of some milliseconds, and what it is made of. */
+export interface WindowCount extends Count {
+  /** In this window. */
+  readonly current: number
+  /** In the one before; 0 where that does not matter. */
+  readonly previous: number
+  /** Takes over what another one is made of. */
+  become(epoch: number, current: number, previous: number): void
+}
+
+/** A count that is empty. */
+export function windowCount({ kind, ms }: ClockWindow): WindowCount {
+  return kind === 'sliding' ? new SlidingCount(ms) : new FixedCount(ms)
 }
 
 /** Counts of the last `ms` milliseconds. */
-export class SlidingCount implements Count {
+class SlidingCount implements WindowCount {
   readonly #ms: number
   epoch = -Infinity
-  #current = 0
-  #previous = 0
+  current = 0
+  previous = 0
 
   constructor(ms: number) {
     this.#ms = ms
   }
 
-  roll(clock: Clock): void {
-    const epoch = Math.floor(clock.steadyMs / this.#ms)
+  become(epoch: number, current: number, previous: number): void {
+    this.epoch = epoch
+    this.current = current
+    this.previous = previous
+  }
+
+  roll(now: Moment): void {
+    const epoch = Math.floor(now.steadyMs / this.#ms)
     if (epoch === this.epoch) return
-    this.#previous = epoch === this.epoch + 1 ? this.#current : 0
-    this.#current = 0
+    this.previous = epoch === this.epoch + 1 ? this.current : 0
+    this.current = 0
     this.epoch = epoch
   }
 
-  counted(clock: Clock): number {
-    return this.#current + (this.#previous * this.#overlapMs(clock)) / this.#ms
+  counted(now: Moment): number {
+    return this.current + (this.previous * this.#overlapMs(now)) / this.#ms
   }
 
-  fits(units: number, limit: number, clock: Clock): boolean {
+  fits(units: number, limit: number, now: Moment): boolean {
     // Multiplied out, so that whole numbers are compared.
-    return this.#previous * this.#overlapMs(clock) <= (limit - this.#current - units) * this.#ms
+    return this.previous * this.#overlapMs(now) <= (limit - this.current - units) * this.#ms
   }
 
   add(units: number, epoch: number): void {
-    if (epoch === this.epoch) this.#current = Math.max(0, this.#current + units)
-    else if (epoch === this.epoch - 1) this.#previous = Math.max(0, this.#previous + units)
+    if (epoch === this.epoch) this.current = Math.max(0, this.current + units)
+    else if (epoch === this.epoch - 1) this.previous = Math.max(0, this.previous + units)
   }
 
-  resetMs(clock: Clock): number {
-    if (this.#current > 0) return this.#overlapMs(clock) + this.#ms
-    return this.#previous > 0 ? this.#overlapMs(clock) : 0
+  resetMs(now: Moment): number {
+    if (this.current > 0) return this.#overlapMs(now) + this.#ms
+    return this.previous > 0 ? this.#overlapMs(now) : 0
   }
 
-  waitMs(units: number, limit: number, clock: Clock): number {
-    const overlapMs = this.#overlapMs(clock)
-    const room = limit - this.#current - units
-    if (room >= 0) return this.#previous === 0 ? 0 : Math.max(0, Math.ceil(overlapMs - Math.floor((room * this.#ms) / this.#previous)))
+  waitMs(units: number, limit: number, now: Moment): number {
+    const overlapMs = this.#overlapMs(now)
+    const room = limit - this.current - units
+    if (room >= 0) return this.previous === 0 ? 0 : Math.max(0, Math.ceil(overlapMs - Math.floor((room * this.#ms) / this.previous)))
     // Not before the next window, in which this one is the older.
-    return Math.ceil(overlapMs + this.#ms - Math.min(this.#ms, Math.floor(((limit - units) * this.#ms) / this.#current)))
+    return Math.ceil(overlapMs + this.#ms - Math.min(this.#ms, Math.floor(((limit - units) * this.#ms) / this.current)))
   }
 
   /** How much of the window before lies within the last `ms`. */
-  #overlapMs(clock: Clock): number {
-    return (this.epoch + 1) * this.#ms - clock.steadyMs
+  #overlapMs(now: Moment): number {
+    return (this.epoch + 1) * this.#ms - now.steadyMs
   }
 }
 
 /** Counts of windows of `ms` milliseconds since the epoch. */
-export class FixedCount implements Count {
+class FixedCount implements WindowCount {
   readonly #ms: number
+  readonly previous = 0
   epoch = -Infinity
-  #current = 0
+  current = 0
 
   constructor(ms: number) {
     this.#ms = ms
   }
 
-  roll(clock: Clock): void {
-    const epoch = Math.floor(clock.steadyMs / this.#ms)
+  become(epoch: number, current: number): void {
+    this.epoch = epoch
+    this.current = current
+  }
+
+  roll(now: Moment): void {
+    const epoch = Math.floor(now.steadyMs / this.#ms)
     if (epoch === this.epoch) return
-    this.#current = 0
+    this.current = 0
     this.epoch = epoch
   }
 
   counted(): number {
-    return this.#current
+    return this.current
   }
 
   fits(units: number, limit: number): boolean {
-    return this.#current + units <= limit
+    return this.current + units <= limit
   }
 
   add(units: number, epoch: number): void {
-    if (epoch === this.epoch) this.#current = Math.max(0, this.#current + units)
+    if (epoch === this.epoch) this.current = Math.max(0, this.current + units)
   }
 
-  resetMs(clock: Clock): number {
-    return (this.epoch + 1) * this.#ms - clock.steadyMs
+  resetMs(now: Moment): number {
+    return (this.epoch + 1) * this.#ms - now.steadyMs
   }
 
-  waitMs(_units: number, _limit: number, clock: Clock): number {
-    return this.resetMs(clock)
+  waitMs(_units: number, _limit: number, now: Moment): number {
+    return this.resetMs(now)
   }
 }

@@ -6,7 +6,7 @@
  * when the clock is set back to a cycle that memory has let go of.
  */
 import { toCu, toUnits } from './units.ts'
-import type { Clock } from './clock.ts'
+import type { Moment } from './clock.ts'
 import type { Count } from './count.ts'
 import type { Usage, UsageStore } from './usage-store.ts'
 
@@ -76,12 +76,12 @@ class CycleCount implements Count, Usage {
     this.#dirty.push(this)
   }
 
-  resetMs(clock: Clock): number {
-    return Math.max(0, this.endsAt - clock.wallMs)
+  resetMs(now: Moment): number {
+    return Math.max(0, this.endsAt - now.wallMs)
   }
 
-  waitMs(_units: number, _limit: number, clock: Clock): number {
-    return this.resetMs(clock)
+  waitMs(_units: number, _limit: number, now: Moment): number {
+    return this.resetMs(now)
   }
 }
 
