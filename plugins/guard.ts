@@ -2,7 +2,7 @@
  * guard: blocks calls by network, method, consumer and address, before anything else judges or charges them. A call
  * is blocked when it fits every filter that is set; with no filter the guard blocks everything on its route.
  */
-import { addressList, addressProblem, consumer, definePlugin, isPlainMethod, methodList, network, patternProblem, refuse, Type } from '#plugin'
+import { addressList, addressProblem, consumer, definePlugin, isPlainMethod, methodList, network, patternProblem, refuse, remembered, Type } from '#plugin'
 import type { Call } from '#plugin'
 
 export default definePlugin({
@@ -48,7 +48,8 @@ export default definePlugin({
     const ofMethod = usable('methods', methods, unnegated)
     if (ofMethod !== undefined) {
       const fits = methodList(ofMethod.map((pattern) => pattern.toLowerCase()))
-      filters.push(({ method }) => fits(method.toLowerCase()) === true || !isPlainMethod(method))
+      const isNamed = remembered((method) => fits(method.toLowerCase()) === true || !isPlainMethod(method))
+      filters.push(({ method }) => isNamed(method))
     }
     if (consumers !== undefined) {
       const names = new Set(consumers)

@@ -51,13 +51,17 @@ export default definePlugin({
       charge: (call) => draw(NAME, keyOf(call) ?? addressOf(call)!, count, window, 1, refused, 'call'),
       ...(config.show_limit_quota_header && {
         reply({ session, draws }) {
-          const drawn = session.scheme === 'http' ? draws.find(({ budget }) => budget === NAME) : undefined
+          const drawn = session.scheme === 'http' ? draws.find(isOurs) : undefined
           if (drawn === undefined) return
-          session.setHeader('X-RateLimit-Limit', String(drawn.limit))
-          session.setHeader('X-RateLimit-Remaining', String(drawn.remaining))
-          session.setHeader('X-RateLimit-Reset', String(Math.ceil(drawn.resetMs / 1000)))
+          session.setHeader('X-RateLimit-Limit', drawn.limit)
+          session.setHeader('X-RateLimit-Remaining', drawn.remaining)
+          session.setHeader('X-RateLimit-Reset', Math.ceil(drawn.resetMs / 1000))
         },
       }),
     }
   },
 })
+
+function isOurs({ budget }: Draw): boolean {
+  return budget === NAME
+}

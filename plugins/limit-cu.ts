@@ -69,11 +69,11 @@ export default definePlugin({
         return 'kind' in wanted ? 'drop' : wanted
       },
       reply({ session, draws }) {
-        const drawn = session.scheme === 'http' ? draws.find(({ budget }) => budget === NAME) : undefined
+        const drawn = session.scheme === 'http' ? draws.find(isOurs) : undefined
         if (drawn === undefined || drawn.limit === Infinity) return
-        session.setHeader('X-RateLimit-Limit', String(drawn.limit))
-        session.setHeader('X-RateLimit-Remaining', String(Math.floor(drawn.remaining)))
-        session.setHeader('X-RateLimit-Reset', String(Math.ceil(drawn.resetMs / 1000)))
+        session.setHeader('X-RateLimit-Limit', drawn.limit)
+        session.setHeader('X-RateLimit-Remaining', Math.floor(drawn.remaining))
+        session.setHeader('X-RateLimit-Reset', Math.ceil(drawn.resetMs / 1000))
       },
     }
   },
@@ -93,4 +93,8 @@ function refusalOf({ cost: cu, limit, remaining, retryAfterMs }: Draw, per: stri
   }
   const message = `Rate limit exceeded: this call costs ${cu} CU, and ${Math.floor(remaining)} of ${limit} CU ${per} are left; try again in ${Math.ceil(retryAfterMs)} ms`
   return refuse('limited', 'rate', { message, cu, limit, retryAfterMs })
+}
+
+function isOurs({ budget }: Draw): boolean {
+  return budget === NAME
 }

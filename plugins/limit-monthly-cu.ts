@@ -53,12 +53,12 @@ export default definePlugin({
         return wanted !== undefined && 'kind' in wanted ? 'drop' : wanted
       },
       reply({ session, draws }) {
-        const drawn = session.scheme === 'http' ? draws.find(({ budget }) => budget === NAME) : undefined
+        const drawn = session.scheme === 'http' ? draws.find(isOurs) : undefined
         if (drawn === undefined) return
-        session.setHeader('X-Monthly-Used', String(drawn.used))
+        session.setHeader('X-Monthly-Used', drawn.used)
         if (drawn.limit === Infinity) return
-        session.setHeader('X-Monthly-Quota', String(drawn.limit))
-        session.setHeader('X-Monthly-Remaining', String(drawn.remaining))
+        session.setHeader('X-Monthly-Quota', drawn.limit)
+        session.setHeader('X-Monthly-Remaining', drawn.remaining)
       },
     }
   },
@@ -94,4 +94,8 @@ function refusalOf({ cost: cu, limit, remaining, retryAfterMs, window }: Draw): 
   const until = window.kind === 'cycle' ? ` until ${new Date(window.endsAt).toISOString().slice(0, 10)}` : ''
   const message = `Monthly quota exceeded: this call costs ${cu} CU, and ${remaining} of ${limit} CU are left${until}`
   return refuse('limited', 'monthly-quota', { message, cu, limit, retryAfterMs })
+}
+
+function isOurs({ budget }: Draw): boolean {
+  return budget === NAME
 }

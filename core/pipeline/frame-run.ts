@@ -194,7 +194,8 @@ export class FrameRun implements FrameView {
   }
 
   private charged(wanting: readonly LiveCall[], verdicts: readonly number[]): void {
-    for (const [at, call] of wanting.entries()) {
+    for (let at = 0; at < wanting.length; at++) {
+      const call = wanting[at]!
       const blocked = call.draws[verdicts[at]!]
       if (blocked !== undefined) call.decide(blocked.refused(blocked), blocked.budget)
     }
@@ -230,7 +231,7 @@ export class FrameRun implements FrameView {
     const resume = (outcomes: readonly Outcome[] | undefined): void => {
       this.upstreamMs = this.pipeline.monotonicMs() - sentAt
       this.exchange = undefined
-      for (const [at, call] of alive.entries()) call.decide(outcomes?.[at] ?? refuse('internal', 'upstream-fault'), undefined)
+      for (let at = 0; at < alive.length; at++) alive[at]!.decide(outcomes?.[at] ?? refuse('internal', 'upstream-fault'), undefined)
       this.reply()
     }
     this.upstream

@@ -64,7 +64,7 @@ export class LiveSession implements Session {
   /** Epoch milliseconds at which the session's right to exist ends. */
   expiresAt = Infinity
   /** Headers for the HTTP answer, by name as the plugin wrote it. */
-  responseHeaders: Record<string, string> = {}
+  responseHeaders: Record<string, string | number> = {}
   upstreamRequest: UpstreamRequest = { path: undefined, host: undefined, headers: undefined }
 
   private readonly headers: Origin['headers']
@@ -150,7 +150,7 @@ export class LiveSession implements Session {
     if (slot.index === consumer.index) this.values[tier.index] = (value as Consumer).plan?.tier
   }
 
-  setHeader(name: string, value: string): void {
+  setHeader(name: string, value: string | number): void {
     this.responseHeaders[name] = value
   }
 

@@ -38,8 +38,25 @@ export function patternMap<V>(entries: Iterable<readonly [pattern: string, value
   }
   prefixes.reverse() // the last of two equal ones first; the sort is stable
   prefixes.sort(([a], [b]) => b.length - a.length)
-  const best = (method: string): readonly [string, V] | undefined => exact.get(method) ?? prefixes.find(([prefix]) => method.startsWith(prefix))?.[1]
+  const byPrefix = remembered((method) => prefixes.find(([prefix]) => method.startsWith(prefix))?.[1])
+  const best = prefixes.length === 0 ? (method: string) => exact.get(method) : (method: string) => exact.get(method) ?? byPrefix(method)
   return { find: (method) => best(method)?.[1], pattern: (method) => best(method)?.[0] }
+}
+
+/** Names that one list remembers its verdict on: more than any node has methods. */
+const MAX_REMEMBERED = 1024
+
+/** Makes a question about a method remember its answers: a client asks for the same few again and again. */
+export function remembered<V>(judge: (method: string) => V): (method: string) => V {
+  let verdicts = new Map<string, V>()
+  return (method) => {
+    const known = verdicts.get(method)
+    if (known !== undefined || verdicts.has(method)) return known as V
+    if (verdicts.size >= MAX_REMEMBERED) verdicts = new Map()
+    const verdict = judge(method)
+    verdicts.set(method, verdict)
+    return verdict
+  }
 }
 
 /** Compiles a list in which `!pattern` denies: true, false, or undefined where no pattern fits. */

@@ -24,11 +24,11 @@ export function buildLanes(snapshot: Snapshot, upstream: (id: string) => Upstrea
     chainFor: consumerChains(route, snapshot, metrics),
     upstreamId: upstreamOf(route.upstreamId),
   }))
-  const find = buildRouter(lanes)
-  return (host, path) => {
-    const match = find(host, path)
-    if (match === undefined) return undefined
-    const { route: lane, variables } = match
+  const match = buildRouter(lanes)
+  function find(host: string, path: string): Destination | undefined {
+    const found = match(host, path)
+    if (found === undefined) return undefined
+    const { route: lane, variables } = found
     const id = lane.upstreamId(variables)
     const target = upstream(id)
     if (target === undefined) return undefined
@@ -42,7 +42,26 @@ export function buildLanes(snapshot: Snapshot, upstream: (id: string) => Upstrea
       refuseTogether: lane.route.onBatchRefusal === 'all',
     }
   }
+  return remembered(find)
 }
+
+/** Paths come again and again: a look-up that was made lately is not made again. Bounded, since a path may hold a key. */
+function remembered(find: Lanes): Lanes {
+  let recent = new Map<string, Destination>()
+  return (host, path) => {
+    const target = `${host} ${path}`
+    const known = recent.get(target)
+    if (known !== undefined) return known
+    const found = find(host, path)
+    if (found === undefined) return undefined
+    if (recent.size >= MAX_REMEMBERED) recent = new Map()
+    recent.set(target, found)
+    return found
+  }
+}
+
+/** Targets whose destination is remembered: some 1 MiB. */
+const MAX_REMEMBERED = 4096
 
 /** Chains of consumers with plugins of their own, each built when it is first wanted. */
 function consumerChains(route: CompiledRoute, snapshot: Snapshot, metrics: Metrics): (username: string) => Chain | undefined {
