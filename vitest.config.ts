@@ -8,8 +8,9 @@ export default defineConfig({
     include: ['test/**/*.test.ts'],
     pool: 'forks',
     maxWorkers: 2,
-    testTimeout: 20_000,
-    hookTimeout: 30_000,
+    // Generous: a limit for what hangs, not a measure of what is slow on a busy machine.
+    testTimeout: 60_000,
+    hookTimeout: 120_000,
     reporters: ['default', new CountLine()],
     sequence: { hooks: 'stack' },
     // The processes that tests start compile what they share once.

@@ -1,7 +1,7 @@
 /** What `npm pack` makes is installed and run as an operator would: from node_modules, where Node strips no types. */
 import { execFile } from 'node:child_process'
 import { mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync } from 'node:fs'
-import { readFile, writeFile } from 'node:fs/promises'
+import { readFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { promisify } from 'node:util'
@@ -17,14 +17,14 @@ const main = join(installed, 'dist/core/main.js')
 
 /** Unpacks the package into node_modules, beside links to the dependencies that are here: a registry is not needed. */
 beforeAll(async () => {
-  const { stdout } = await run('npm', ['pack', '--json', '--pack-destination', dir])
+  const { stdout } = await run('npm', ['pack', '--json', '--silent', '--pack-destination', dir])
   const packed = JSON.parse(stdout.slice(stdout.indexOf('\n[') + 1)) as [{ filename: string }]
   mkdirSync(installed, { recursive: true })
   await run('tar', ['-xzf', join(dir, packed[0].filename), '-C', installed, '--strip-components=1'])
   const here = resolve('node_modules')
   for (const name of readdirSync(here)) if (!name.startsWith('.')) symlinkSync(join(here, name), join(dir, 'node_modules', name))
   await writeFiles(dir, basicFiles)
-}, 120_000)
+})
 afterAll(() => rmSync(dir, { recursive: true, force: true }))
 
 /** Runs `tollgate` as it is installed. */
@@ -52,9 +52,27 @@ test('the installed command checks the configuration that it came with', async (
   expect(await tollgate('check', '--config', join(installed, 'conf/gateway.yaml'))).toMatchObject({ code: 0, stderr: '' })
 })
 
+test('whoever writes a plugin finds the types of the contract', async () => {
+  const plugin = `
+import { definePlugin, refuse, Type } from 'tollgate/plugin'
+export default definePlugin({
+  name: 'quiet', priority: 1, summary: 'Refuses.', config: { hours: Type.Integer() }, examples: [{ hours: 1 }], onFault: 'refuse',
+  create: ({ hours }) => ({ access: (call) => (call.method.length > hours ? refuse('blocked', 'quiet') : undefined) }),
+})`
+  const options = ['--noEmit', '--strict', '--module', 'nodenext', '--target', 'esnext', '--skipLibCheck', '--types', 'node']
+  const typed = async (text: string): Promise<string> => {
+    await writeFiles(dir, { 'types/package.json': { type: 'module' }, 'types/plugin.ts': text })
+    return run(resolve('node_modules/.bin/tsc'), [...options, join(dir, 'types/plugin.ts')], { cwd: join(dir, 'types') }).then(
+      () => '',
+      (error: { stdout: string }) => error.stdout,
+    )
+  }
+  expect(await typed(plugin)).toBe('')
+  expect(await typed(plugin.replace("'blocked'", "'bloked'"))).toContain('bloked')
+})
+
 test("the installed gateway serves calls, an operator's own plugin among the built-in ones", async () => {
   const node = await startScriptedNode()
-  await writeFile(join(dir, 'greeting.ts'), '')
   const plugin = `
 import { answer, definePlugin } from '#plugin'
 export default definePlugin({
