@@ -99,7 +99,9 @@ A method that is not offered: HTTP 405, error -32601
   ${call(request(3, 'debug_setHead', '["0x0"]')).replace('curl -s', 'curl -si')}
 
 No key: HTTP 401, error -32002
-  ${call(request(4, 'eth_chainId', '[]')).replace(` -H 'apikey: ${key}'`, '').replace('curl -s', 'curl -si')}
+  ${call(request(4, 'eth_chainId', '[]'))
+    .replace(` -H 'apikey: ${key}'`, '')
+    .replace('curl -s', 'curl -si')}
 
 Each new block over WebSocket
   echo '${request(5, 'eth_subscribe', '["newHeads"]')}' | npx wscat -w 10 -c '${socket}'
@@ -126,7 +128,7 @@ async function run(): Promise<number> {
     say(`gateway  ${url}  (key: ${key})`)
     say(`admin    http://${admin}  (/metrics /healthz /readyz)`)
     say(examples(url, `http://${admin}`, key))
-    say('The gateway\'s log follows. Edit conf/whitelist.yaml or conf/cu-pricing.yaml and it takes effect at once. Ctrl-C ends everything.\n')
+    say("The gateway's log follows. Edit conf/whitelist.yaml or conf/cu-pricing.yaml and it takes effect at once. Ctrl-C ends everything.\n")
     const fallen = Promise.race([anvil.ended.then(() => 'the node'), gateway.ended.then(() => 'the gateway')])
     const wasAsked = await Promise.race([asked.then(() => true), fallen.then(() => false)])
     await delay(HEARD_WITHIN_MS)
