@@ -43,6 +43,7 @@ export default definePlugin({
         const limit = limits.get(session.get(tier) ?? '') ?? smallest
         if (blocks !== undefined && blocks > limit) return tooLong(blocks, limit)
         call.replaceParams([filter.members])
+        return undefined
       },
     }
   },

@@ -8,14 +8,18 @@ const HASH = `0x${'aB'.repeat(32)}`
 const TAGS = ['latest', 'earliest', 'pending', 'safe', 'finalized'] as const
 
 describe('a block', () => {
-  test.each([['0x0', 0], ['0x1', 1], ['0x1B4', 436], ['0xff', 255], ['0x1fffffffffffff', Number.MAX_SAFE_INTEGER], ...TAGS.map((tag) => [tag, tag] as const)])(
-    '%s is one',
-    (value, block) => {
-      expect(readBlock(value)).toBe(block)
-      expect(readBlockParam(value)).toEqual({ from: block, to: block })
-      expect(readBlockParam({ blockNumber: value })).toEqual({ from: block, to: block })
-    },
-  )
+  test.each<[string, string | number]>([
+    ['0x0', 0],
+    ['0x1', 1],
+    ['0x1B4', 436],
+    ['0xff', 255],
+    ['0x1fffffffffffff', Number.MAX_SAFE_INTEGER],
+    ...TAGS.map((tag): [string, string] => [tag, tag]),
+  ])('%s is one', (value, block) => {
+    expect(readBlock(value)).toBe(block)
+    expect(readBlockParam(value)).toEqual({ from: block, to: block })
+    expect(readBlockParam({ blockNumber: value })).toEqual({ from: block, to: block })
+  })
 
   test.each([
     ['leading zeros', '0x01'],

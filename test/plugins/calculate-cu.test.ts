@@ -127,9 +127,31 @@ describe('a price list', () => {
   test.each([
     ['methods: {}', 'cu-pricing.yaml:1 default: is missing'],
     ['default: -1', 'cu-pricing.yaml:1 default: must be >= 0'],
-    ['default: 1.5', 'cu-pricing.yaml:1 default: must be an integer'],
+    ['default: 1.0005', 'cu-pricing.yaml:1 default: must not be finer than 0.001'],
+    ['default: 1\nmethods: { eth_call: 0.0001 }', 'cu-pricing.yaml:2 methods.eth_call: must not be finer than 0.001'],
+    ['default: 1\nnetworks: { eth: { default: 0.0001 } }', 'cu-pricing.yaml:2 networks.eth.default: must not be finer than 0.001'],
+    ['default: 1\ncache_hit_cost: 1.1', 'cu-pricing.yaml:2 cache_hit_cost: must be <= 1'],
     ['default: 1\nmethods: { eth_call: -1 }', 'cu-pricing.yaml:2 methods.eth_call: must be >= 0'],
-    ['default: 1\nmethods: { eth_call: free }', 'cu-pricing.yaml:2 methods.eth_call: must be an integer'],
+    ['default: 1\nmethods: { eth_call: free }', 'cu-pricing.yaml:2 methods.eth_call: must be a number or a mapping'],
+    ['default: 1\nmethods: { eth_call: {} }', 'cu-pricing.yaml:2 methods.eth_call.base: is missing'],
+    ['default: 1\nmethods: { eth_call: { base: 1, bas: 2 } }', 'cu-pricing.yaml:2 methods.eth_call.bas: unknown key (did you mean base?)'],
+    [
+      'default: 1\nmethods: { eth_call: { base: 1, per_kib_result: 1 } }',
+      'cu-pricing.yaml:2 methods.eth_call.max: is missing: it is drawn while the price is not known',
+    ],
+    ['default: 1\nmethods: { eth_getLogs: { base: 9, max: 5 } }', 'cu-pricing.yaml:2 methods.eth_getLogs.max: must not be less than base'],
+    [
+      'default: 1\nmethods: { eth_call: { base: 1, per_1000_blocks: 1, max: 5 } }',
+      'cu-pricing.yaml:2 methods.eth_call.per_1000_blocks: eth_call is not known to span blocks',
+    ],
+    [
+      'default: 1\nmethods: { "eth_*": { base: 1, archive: { add: 1 } } }',
+      'cu-pricing.yaml:2 methods.eth_*.archive: it is not known which param of eth_* names a block',
+    ],
+    [
+      'default: 1\nmethods: { debug_traceCall: { base: 1, tracers: { "": 1 } } }',
+      'cu-pricing.yaml:2 methods.debug_traceCall.tracers[""]: must be a method, a prefix that ends in *, or *',
+    ],
     ['default: 1\nmethods: { "!eth_call": 1 }', 'cu-pricing.yaml:2 methods["!eth_call"]: must be a method, a prefix that ends in *, or *'],
     ['default: 1\nnetworks: { eth: { methods: { "a*b": 1 } } }', 'cu-pricing.yaml:2 networks.eth.methods.a*b: must be a method, a prefix that ends in *, or *'],
     ['default: 1\nnotification_cu: { "": 1 }', 'cu-pricing.yaml:2 notification_cu[""]: must be a method, a prefix that ends in *, or *'],
