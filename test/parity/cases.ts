@@ -396,10 +396,10 @@ const prices: readonly Case[] = [
   },
   {
     name: 'what no price fits costs the default',
-    send: call('1', 'eth_unsubscribe', '["0x1"]'),
+    send: call('1', 'eth_getLogs', '[{}]'),
     world: 'priced',
-    answer: ok('1', 'eth_unsubscribe', '["0x1"]'),
-    reached: ['eth_unsubscribe ["0x1"]'],
+    answer: ok('1', 'eth_getLogs', '[{}]'),
+    reached: ['eth_getLogs [{}]'],
     charged: 3,
   },
   {

@@ -1,12 +1,11 @@
 /** The gateway as a process of its own, `node core/main.ts start`, with a configuration in a temporary directory. */
-import { mkdir, mkdtemp, rename, rm, writeFile } from 'node:fs/promises'
+import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { dirname, join } from 'node:path'
+import { join } from 'node:path'
+import { writeFiles } from './files.ts'
 import { startProcess } from './owned-process.ts'
+import type { File } from './files.ts'
 import type { Ending } from './owned-process.ts'
-
-/** JSON is YAML, so a file may be given as a value. */
-export type File = string | Readonly<Record<string, unknown>>
 
 export interface GatewayProcess {
   /** `http://127.0.0.1:PORT` */
@@ -78,15 +77,6 @@ export async function startGatewayProcess(
     logged: (message) => journal.logged(message),
     write: (name, content) => writeFiles(home, { [name]: content }),
     stop,
-  }
-}
-
-export async function writeFiles(dir: string, files: Readonly<Record<string, File>>): Promise<void> {
-  for (const [name, content] of Object.entries(files)) {
-    const path = join(dir, name)
-    await mkdir(dirname(path), { recursive: true })
-    await writeFile(`${path}.new`, typeof content === 'string' ? content : JSON.stringify(content, null, 2))
-    await rename(`${path}.new`, path)
   }
 }
 

@@ -2,12 +2,13 @@
  * A real gateway, in this process, from a configuration in a temporary directory: real sockets, real files, real
  * plugins. `basic()` is a configuration to start from.
  */
-import { mkdtemp, readFile, rename, rm, writeFile } from 'node:fs/promises'
+import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { dirname, join } from 'node:path'
-import { mkdirSync } from 'node:fs'
+import { join } from 'node:path'
 import { startGateway } from '../../core/gateway.ts'
 import { plugins } from '../../plugins/index.ts'
+import { writeFiles } from './files.ts'
+import { metric } from './metric.ts'
 import type { AnyPlugin } from '#plugin'
 import type { Gateway } from '../../core/gateway.ts'
 
@@ -35,7 +36,7 @@ export interface TestGateway {
   stop(): Promise<void>
 }
 
-export interface Answer {
+interface Answer {
   readonly status: number
   readonly headers: Headers
   readonly text: string
@@ -53,14 +54,7 @@ export interface TestGatewayOptions {
 /** Starts a gateway on free ports. Rejects with ConfigurationError. */
 export async function startTestGateway(config: string | Config, options: TestGatewayOptions = {}): Promise<TestGateway> {
   const dir = await mkdtemp(join(tmpdir(), 'tollgate-'))
-  const write = async (name: string, content: string | Config): Promise<void> => {
-    const path = join(dir, name)
-    mkdirSync(dirname(path), { recursive: true })
-    await writeFile(`${path}.new`, typeof content === 'string' ? content : JSON.stringify(content, null, 2))
-    await rename(`${path}.new`, path)
-  }
-  for (const [name, content] of Object.entries(options.files ?? {})) await write(name, content)
-  await write('gateway.yaml', config)
+  await writeFiles(dir, { ...options.files, 'gateway.yaml': config })
   const gateway = await startGateway({
     configFile: join(dir, 'gateway.yaml'),
     catalogue: options.catalogue ?? plugins,
@@ -81,9 +75,9 @@ export async function startTestGateway(config: string | Config, options: TestGat
     adminUrl,
     dir,
     post: (path, body, headers = {}) => post(url + path, body, headers),
-    write,
+    write: (name, content) => writeFiles(dir, { [name]: content }),
     reload: () => gateway.reload(),
-    metric: async (name, labels = {}) => sumOf(await (await fetch(`${adminUrl}/metrics`)).text(), name, labels),
+    metric: (name, labels) => metric(adminUrl, name, labels),
     logged: async () => {
       gateway.log.flush()
       const text = await readFile(join(dir, 'gateway.log'), 'utf8').catch(() => '')
@@ -100,19 +94,14 @@ export async function startTestGateway(config: string | Config, options: TestGat
 }
 
 async function post(url: string, body: string | Uint8Array, headers: Readonly<Record<string, string>>): Promise<Answer> {
-  const response = await fetch(url, { method: 'POST', body: typeof body === 'string' ? body : Buffer.from(body), headers: { 'content-type': 'application/json', ...headers }, keepalive: false })
+  const response = await fetch(url, {
+    method: 'POST',
+    body: typeof body === 'string' ? body : Buffer.from(body),
+    headers: { 'content-type': 'application/json', ...headers },
+    keepalive: false,
+  })
   const text = await response.text()
   return { status: response.status, headers: response.headers, text, json: text === '' ? undefined : JSON.parse(text) }
-}
-
-function sumOf(text: string, name: string, labels: Readonly<Record<string, string>>): number {
-  let sum = 0
-  for (const line of text.split('\n')) {
-    const match = /^(\w+)(?:\{(.*)\})? (\S+)$/.exec(line)
-    if (match?.[1] !== name) continue
-    if (Object.entries(labels).every(([label, value]) => (match[2] ?? '').includes(`${label}="${value}"`))) sum += Number(match[3])
-  }
-  return sum
 }
 
 /** What `basic` leaves open. */

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import { writeFiles } from '../support/gateway-process.ts'
+import { writeFiles } from '../support/files.ts'
 
 const run = promisify(execFile)
 

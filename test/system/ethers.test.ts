@@ -2,7 +2,8 @@
 import { Contract, ContractFactory, FetchRequest, JsonRpcProvider, NonceManager, Wallet, isError, parseEther } from 'ethers'
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
 import { bytecode } from './contract.ts'
-import { metric, startStage } from './stage.ts'
+import { metric } from '../support/metric.ts'
+import { startStage } from './stage.ts'
 import type { Stage } from './stage.ts'
 
 const abi = ['function set(uint256 value)', 'function get() view returns (uint256)', 'function fail() view', 'event Changed(uint256 value)']

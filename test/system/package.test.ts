@@ -7,7 +7,8 @@ import { join, resolve } from 'node:path'
 import { promisify } from 'node:util'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { basic, basicFiles } from '../support/gateway.ts'
-import { startGatewayProcess, writeFiles } from '../support/gateway-process.ts'
+import { writeFiles } from '../support/files.ts'
+import { startGatewayProcess } from '../support/gateway-process.ts'
 import { startScriptedNode } from '../support/scripted-node.ts'
 
 const run = promisify(execFile)

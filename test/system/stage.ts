@@ -82,11 +82,3 @@ export async function post(url: string, body: string | Uint8Array, key = 'demo-k
   const response = await fetch(url, { method: 'POST', headers: { apikey: key, 'content-type': 'application/json' }, body: body as string })
   return { status: response.status, text: await response.text() }
 }
-
-/** Adds up the series of a metric that have these labels. */
-export async function metric(adminUrl: string, name: string, labels: Readonly<Record<string, string>> = {}): Promise<number> {
-  const text = await (await fetch(`${adminUrl}/metrics`)).text()
-  const wanted = Object.entries(labels).map(([label, value]) => `${label}="${value}"`)
-  const series = text.split('\n').filter((line) => line.startsWith(`${name} `) || line.startsWith(`${name}{`))
-  return series.filter((line) => wanted.every((label) => line.includes(label))).reduce((sum, line) => sum + Number(line.slice(line.lastIndexOf(' ') + 1)), 0)
-}

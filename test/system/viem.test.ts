@@ -4,7 +4,8 @@ import { privateKeyToAccount } from 'viem/accounts'
 import { foundry } from 'viem/chains'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { abi, bytecode } from './contract.ts'
-import { metric, startStage } from './stage.ts'
+import { metric } from '../support/metric.ts'
+import { startStage } from './stage.ts'
 import type { Stage } from './stage.ts'
 
 /** Anvil's first account. */
