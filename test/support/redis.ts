@@ -56,7 +56,7 @@ function installRedis(): void {
     return
   }
   if (process.getuid?.() !== 0 || !runs('apt-get', '--version')) throw new Error('redis-server is not installed, and only root can install it with apt-get')
-  const install = (): boolean => runs('apt-get', 'install', '-y', '-q', '--no-install-recommends', 'redis-server')
+  const install = (): boolean => runs('apt-get', '-o', 'DPkg::Lock::Timeout=120', 'install', '-y', '-q', '--no-install-recommends', 'redis-server')
   if (!install() && !(runs('apt-get', 'update', '-q') && install())) throw new Error('redis-server is not installed, and apt-get could not install it')
   isInstalled = true
 }
