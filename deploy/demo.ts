@@ -104,7 +104,7 @@ No key: HTTP 401, error -32002
     .replace('curl -s', 'curl -si')}
 
 Each new block over WebSocket
-  echo '${request(5, 'eth_subscribe', '["newHeads"]')}' | npx wscat -w 10 -c '${socket}'
+  npx node -e 'const s = new WebSocket("${socket}"); s.onopen = () => s.send(\`${request(5, 'eth_subscribe', '["newHeads"]')}\`); s.onmessage = (m) => console.log(m.data)'
 
 What was counted
   curl -s ${adminUrl}/metrics | grep ^tollgate_calls

@@ -2,7 +2,7 @@
 import { exec } from 'node:child_process'
 import { createServer } from 'node:net'
 import { promisify } from 'node:util'
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
 import { startProcess } from '../support/owned-process.ts'
 import type { Server } from 'node:net'
 import type { OwnedProcess } from '../support/owned-process.ts'
@@ -55,6 +55,15 @@ test('every curl line works when pasted', async () => {
     expect.stringMatching(/^HTTP\/1\.1 401 [^]*"code":-32002/),
     expect.stringContaining('tollgate_calls_total'),
   ])
+})
+
+test('the WebSocket line shows new blocks when pasted, until it is ended', async () => {
+  // Its own group, so that what npx starts is ended with it.
+  const shell = startProcess('sh', ['-c', lines('npx node')[0]!], { stdio: ['ignore', 'pipe', 'inherit'], detached: true })
+  onTestFinished(() => void process.kill(-shell.child.pid!, 'SIGTERM'))
+  let shown = ''
+  shell.child.stdout!.on('data', (chunk: Buffer) => (shown += chunk.toString()))
+  await expect.poll(() => shown, { timeout: 20_000 }).toMatch(/^\{.*"id":5,"result":"0x\w+"\}\n\{.*"method":"eth_subscription",.*"number":/)
 })
 
 test('Ctrl-C ends everything, with 0', async () => {
