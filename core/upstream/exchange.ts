@@ -6,12 +6,14 @@ import { encodeBatch, encodeRequest } from '../jsonrpc/encode.ts'
 import { failures } from './failures.ts'
 import { HttpAttempt } from './http-attempt.ts'
 import { isReadOnly } from './read-only.ts'
+import { SocketAttempt } from './socket/socket-attempt.ts'
 import type { RpcRequest } from '../jsonrpc/frame.ts'
 import type { ExchangeContext } from '../pipeline/ports.ts'
 import type { Outcome } from '../plugin/outcome.ts'
 import type { AttemptOwner, AttemptTerms, Carried } from './http-attempt.ts'
 import type { Answer, Failure } from './failures.ts'
 import type { HttpNode } from './http-node.ts'
+import type { Link } from './socket/link.ts'
 
 /** The upstream as an exchange sees it. */
 export interface ExchangeTerms extends AttemptTerms {
@@ -19,6 +21,8 @@ export interface ExchangeTerms extends AttemptTerms {
   pick(tried: readonly HttpNode[]): HttpNode | undefined
   /** The first of so many consecutive ids that nobody else has. */
   takeIds(count: number): number
+  /** A socket to the node that stands, where the calls may share one. */
+  socketTo(node: HttpNode, context: ExchangeContext): Link | undefined
 }
 
 const NONE: readonly HttpNode[] = []
@@ -29,7 +33,7 @@ export class Exchange implements AttemptOwner {
   private readonly terms: ExchangeTerms
   private readonly resolve: (outcomes: readonly Outcome[]) => void
   private readonly deadlineAt: number
-  private attempt: HttpAttempt | undefined
+  private attempt: HttpAttempt | SocketAttempt | undefined
   private node: HttpNode | undefined
   private tried: readonly HttpNode[] = NONE
   private retriesLeft: number
@@ -69,8 +73,14 @@ export class Exchange implements AttemptOwner {
       const answers: Answer[] = Array.from({ length: this.open?.length ?? this.requests.length }, () => failures['no-node'])
       return this.attempted(answers)
     }
-    this.attempt = new HttpAttempt(this, this.node, this.carry(), this.terms, this.deadlineAt)
-    this.attempt.send(this.context.rewrite)
+    // Only a first attempt shares a socket: what ended it may be an answer to this very call, and over HTTP a call fails alone.
+    const link = this.tried === NONE ? this.terms.socketTo(this.node, this.context) : undefined
+    if (link !== undefined) {
+      const attempt = (this.attempt = new SocketAttempt(this, this.terms, this.deadlineAt))
+      return attempt.send(link, this.requests)
+    }
+    const attempt = (this.attempt = new HttpAttempt(this, this.node, this.carry(), this.terms, this.deadlineAt))
+    attempt.send(this.context.rewrite)
   }
 
   /** One call travels as an object, several as a batch. */

@@ -147,7 +147,7 @@ function bareHost({ hostname }: URL): string {
 }
 
 /** RFC 7617. */
-function basicAuthorization({ username, password }: URL): string {
+export function basicAuthorization({ username, password }: URL): string {
   return `Basic ${Buffer.from(`${unescaped(username)}:${unescaped(password)}`, 'utf8').toString('base64')}`
 }
 

@@ -46,8 +46,8 @@ function pairBatch(members: readonly (Reply | undefined)[], firstId: number, cou
   return answers
 }
 
-/** Undefined for what is a notification, by its members, and no answer. */
-function answerOf(reply: Reply, httpError: Failure | undefined): Answer | undefined {
+/** The answer that a reply is; undefined for what is a notification, by its members. With an HTTP error no result is believed. */
+export function answerOf(reply: Reply, httpError: Failure | undefined): Answer | undefined {
   if (reply.error !== undefined) return { kind: 'error', payload: reply.error }
   if (reply.result === undefined) return undefined
   return httpError ?? { kind: 'result', payload: reply.result }

@@ -40,7 +40,7 @@ export class UpstreamSet {
     const from = JSON.stringify(spec)
     const known = this.serving.get(spec.id)
     if (known !== undefined && this.madeFrom.get(known) === from) return known
-    const made = new NodeUpstream(spec, this.deps)
+    const made = new NodeUpstream(spec, this.deps, known)
     this.madeFrom.set(made, from)
     return made
   }

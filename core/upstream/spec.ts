@@ -4,6 +4,8 @@
 export interface NodeSpec {
   /** http or https; may have a path, a query, and user and password. A secret: never logged, never part of a message. */
   readonly url: string
+  /** ws or wss, as secret as `url`; undefined where the node has no WebSocket. */
+  readonly wsUrl?: string | undefined
   /** Its share of the calls, beside the other nodes' weights; 0 takes it out. */
   readonly weight: number
 }

@@ -1,14 +1,19 @@
-/** Nodes that stand in for each other: the pipeline's port, filled over HTTP. */
+/** Nodes that stand in for each other: the pipeline's port, filled over HTTP and WebSocket. */
 import { UpstreamCounts } from './counts.ts'
 import { Exchange } from './exchange.ts'
 import { HttpNode } from './http-node.ts'
 import { RoundRobin } from './round-robin.ts'
+import { SocketCounts } from './socket/socket-counts.ts'
+import { socketLimits } from './socket/socket-limits.ts'
+import { UpstreamSockets } from './socket/sockets.ts'
 import type { RpcRequest } from '../jsonrpc/frame.ts'
 import type { ExchangeContext, Upstream } from '../pipeline/ports.ts'
-import type { PluginLog } from '../plugin/define.ts'
+import type { PluginLog, WebSocketSettings } from '../plugin/define.ts'
 import type { Metrics } from '../plugin/metrics.ts'
 import type { Outcome } from '../plugin/outcome.ts'
 import type { ExchangeTerms } from './exchange.ts'
+import type { Link } from './socket/link.ts'
+import type { SocketLimits } from './socket/socket-limits.ts'
 import type { UpstreamSpec } from './spec.ts'
 
 /** What upstreams need of the rest of the gateway. */
@@ -19,6 +24,8 @@ export interface UpstreamDeps {
   readonly version: string
   /** A clock that never steps, in milliseconds. */
   readonly monotonicMs?: () => number
+  /** Bounds of sockets to nodes that are not the usual ones. */
+  readonly socketLimits?: Partial<SocketLimits>
 }
 
 export class NodeUpstream implements Upstream, ExchangeTerms {
@@ -29,30 +36,52 @@ export class NodeUpstream implements Upstream, ExchangeTerms {
   readonly monotonicMs: () => number
   private readonly nodes: readonly HttpNode[]
   private readonly turns: RoundRobin<HttpNode>
+  private readonly sockets: UpstreamSockets
+  private readonly reachCacheMs: number
+  private readonly reached = new Map<WebSocketSettings['mode'], { readonly untilMs: number; readonly isReachable: Promise<boolean> }>()
+  private hasSuccessor = false
   private nextId = 1
   private isClosed = false
 
-  /** Opens no connection. Throws TypeError when a node's URL is none. */
-  constructor(spec: UpstreamSpec, deps: UpstreamDeps) {
+  /**
+   * Opens no connection. Takes over the sockets of its predecessor, the upstream of this id before a reload. Throws TypeError
+   * when a node's URL is none.
+   */
+  constructor(spec: UpstreamSpec, deps: UpstreamDeps, predecessor?: NodeUpstream) {
     this.id = spec.id
     this.spec = spec
     this.counts = new UpstreamCounts(deps.metrics, spec.id)
     this.log = deps.log
     this.monotonicMs = deps.monotonicMs ?? (() => performance.now())
-    this.nodes = spec.nodes.map((node, position) => new HttpNode(node, position, this.spec, `tollgate/${deps.version}`))
+    const userAgent = `tollgate/${deps.version}`
+    this.nodes = spec.nodes.map((node, position) => new HttpNode(node, position, this.spec, userAgent))
     this.turns = new RoundRobin(this.nodes)
+    const limits = { ...socketLimits, ...deps.socketLimits }
+    const counts = new SocketCounts(deps.metrics, spec.id)
+    const terms = { spec, counts, limits, log: deps.log, monotonicMs: this.monotonicMs, attempts: this, userAgent }
+    const inherited = predecessor?.handOver()
+    inherited?.use(terms)
+    this.sockets = inherited ?? new UpstreamSockets(terms)
+    this.reachCacheMs = limits.reachCacheMs
   }
 
   exchange(requests: readonly RpcRequest[], context: ExchangeContext): Promise<readonly Outcome[]> {
-    return new Promise((resolve) => {
-      if (requests.length === 0) resolve([])
-      else new Exchange(requests, context, this, resolve).start()
-    })
+    if (this.sockets.mustCarry(requests, context)) return this.sockets.exchange(requests, context, (others, their) => this.call(others, their))
+    return this.call(requests, context)
   }
 
-  async reach(): Promise<boolean> {
-    for (const node of this.nodes) if (await node.reach()) return true
-    return false
+  reach({ mode }: WebSocketSettings): Promise<boolean> {
+    const now = this.monotonicMs()
+    let answer = this.reached.get(mode)
+    if (answer === undefined || now >= answer.untilMs) {
+      answer = { untilMs: now + this.reachCacheMs, isReachable: this.reachNow(mode) }
+      this.reached.set(mode, answer)
+    }
+    return answer.isReachable
+  }
+
+  socketTo(node: HttpNode, context: ExchangeContext): Link | undefined {
+    return this.sockets.forCall(this.spec.nodes[node.position]!.wsUrl, context)
   }
 
   pick(tried: readonly HttpNode[]): HttpNode | undefined {
@@ -69,14 +98,36 @@ export class NodeUpstream implements Upstream, ExchangeTerms {
     return this.nodes.some((node) => node.isBusy)
   }
 
-  /** Closes connections as soon as nothing runs on them; exchanges still work. */
+  /** Closes connections as soon as nothing runs on them; exchanges still work. Without a successor subscriptions end. */
   retire(): void {
     for (const node of this.nodes) node.retire()
+    if (!this.hasSuccessor) this.sockets.retire()
   }
 
   /** Closes connections now; what runs on them fails, and so does every later exchange. */
   async close(): Promise<void> {
     this.isClosed = true
+    this.sockets.close()
     await Promise.all(this.nodes.map((node) => node.close()))
+  }
+
+  private call(requests: readonly RpcRequest[], context: ExchangeContext): Promise<readonly Outcome[]> {
+    return new Promise((resolve) => {
+      if (requests.length === 0) resolve([])
+      else new Exchange(requests, context, this, resolve).start()
+    })
+  }
+
+  /** A session with a socket of its own needs one; all others are served over HTTP where there is none. */
+  private async reachNow(mode: WebSocketSettings['mode']): Promise<boolean> {
+    if (mode !== 'http' && (await this.sockets.reach())) return true
+    if (mode === 'dedicated' && !this.sockets.isEmpty) return false
+    for (const node of this.nodes) if (await node.reach()) return true
+    return false
+  }
+
+  private handOver(): UpstreamSockets {
+    this.hasSuccessor = true
+    return this.sockets
   }
 }

@@ -5,7 +5,7 @@ import { createMetrics } from '../../core/observe/metrics.ts'
 import { NodeUpstream } from '../../core/upstream/upstream.ts'
 import { startScriptedNode } from '../support/scripted-node.ts'
 import type { ExchangeContext } from '../../core/pipeline/ports.ts'
-import type { PluginLog } from '../../core/plugin/define.ts'
+import type { PluginLog, WebSocketSettings } from '../../core/plugin/define.ts'
 import type { Outcome } from '../../core/plugin/outcome.ts'
 import type { UpstreamRequest } from '../../core/plugin/session.ts'
 import type { UpstreamSpec } from '../../core/upstream/spec.ts'
@@ -45,6 +45,25 @@ export function specOf(urls: readonly string[], changes: Partial<UpstreamSpec> =
     keepAliveMs: 4000,
     gzip: true,
     tls: undefined,
+    ...changes,
+  }
+}
+
+/** What a route says of WebSocket, unless told otherwise. */
+export function settings(changes: Partial<WebSocketSettings> = {}): WebSocketSettings {
+  return {
+    mode: 'shared',
+    maxInFlight: 64,
+    maxSubscriptions: 100,
+    maxMessageBytes: 1024 * 1024,
+    maxAnswerBytes: 16 * 1024 * 1024,
+    maxBufferedBytes: 8 * 1024 * 1024,
+    slowConsumer: 'close',
+    maxErrors: 100,
+    pingIntervalMs: 30_000,
+    maxLifetimeMs: undefined,
+    compression: false,
+    origins: undefined,
     ...changes,
   }
 }

@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest'
 import { RpcRequest } from '../../core/jsonrpc/frame.ts'
 import { nodeTest } from '../support/certificate.ts'
 import { answer, drip, hang, http, raw } from '../support/scripted-node.ts'
-import { ask, brief, call, context, nodes, oneNode, turn, upstreamOf } from './fixture.ts'
+import { ask, brief, call, context, nodes, oneNode, settings, turn, upstreamOf } from './fixture.ts'
 import type { UpstreamRequest } from '../../core/plugin/session.ts'
 import type { UpstreamSpec } from '../../core/upstream/spec.ts'
 import type { NodeRequest, ScriptedNode } from '../support/scripted-node.ts'
@@ -231,8 +231,8 @@ describe('connections', () => {
   test('reach says whether one can be made', async () => {
     const [up, down] = await nodes(2)
     await down!.stop()
-    expect(await upstreamOf([down!.url]).reach()).toBe(false)
-    expect(await upstreamOf([down!.url, up!.url]).reach()).toBe(true)
+    expect(await upstreamOf([down!.url]).reach(settings())).toBe(false)
+    expect(await upstreamOf([down!.url, up!.url]).reach(settings())).toBe(true)
   })
 
   test('messages tell neither the URL of a node nor its credentials', async () => {

@@ -230,7 +230,7 @@ test('attempts, retries, failures, time and what is in flight are counted, and n
   asking.cancel!()
   await answered
   const text = await parts.registry.text()
-  expect(text.split('\n').filter((line) => /^tollgate_upstream_(?!duration_seconds_(bucket|sum))/.test(line))).toEqual([
+  expect(text.split('\n').filter((line) => /^tollgate_upstream_(?!duration_seconds_(bucket|sum)|sockets|subscriptions|stray)/.test(line))).toEqual([
     'tollgate_upstream_attempts_total{upstream="mainnet"} 3',
     'tollgate_upstream_retries_total{upstream="mainnet"} 1',
     'tollgate_upstream_in_flight{upstream="mainnet"} 0',

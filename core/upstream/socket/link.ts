@@ -1,0 +1,267 @@
+/**
+ * One WebSocket to a node: calls with ids of ours, answers paired by them, notifications handed on. A node is not trusted:
+ * an answer goes to the call whose id it carries, once, or nowhere. Every call ends: with its answer, when its time is up, or
+ * with the socket.
+ */
+import { encodeRequest } from '../../jsonrpc/encode.ts'
+import { decodeReplies } from '../../jsonrpc/reply.ts'
+import { failures } from '../failures.ts'
+import { answerOf } from '../pair-answers.ts'
+import { FrameWriter } from './frame-writer.ts'
+import type { IncomingMessage } from 'node:http'
+import type { WebSocket } from 'ws'
+import type { RpcRequest } from '../../jsonrpc/frame.ts'
+import type { Reply } from '../../jsonrpc/reply.ts'
+import type { PluginLog } from '../../plugin/define.ts'
+import type { CounterHandle } from '../../plugin/metrics.ts'
+import type { UpstreamRequest } from '../../plugin/session.ts'
+import type { Answer, Failure } from '../failures.ts'
+import type { UpstreamSpec } from '../spec.ts'
+import type { SocketCounts } from './socket-counts.ts'
+import type { SocketLimits } from './socket-limits.ts'
+import type { SocketNode } from './socket-node.ts'
+
+/** What all sockets of one upstream share. */
+export interface SocketTerms {
+  readonly spec: UpstreamSpec
+  readonly counts: SocketCounts
+  readonly limits: SocketLimits
+  readonly log: PluginLog
+  readonly monotonicMs: () => number
+}
+
+/** Whoever waits for answers. */
+export interface Caller {
+  /** When the call is given up, in monotonic milliseconds. */
+  readonly dueAt: number
+  /** Once for each id, in the very turn in which the answer came: what the node sends next may depend on it. */
+  answered(id: number, answer: Answer): void
+}
+
+/** Whose socket it is. */
+export interface LinkOwner {
+  linkOpened(link: Link): void
+  /** Once, also when it never opened, and before the calls on it are failed. Codes of RFC 6455 section 7.4. */
+  linkLost(link: Link, code: number, reason: string): void
+  linkNotified(link: Link, notification: Reply): void
+}
+
+/** How a socket differs from the others. */
+export interface LinkOptions {
+  readonly maxMessageBytes: number
+  readonly rewrite?: UpstreamRequest
+  /** Asked now and then: whether it is kept although no call is made. */
+  readonly isWanted: () => boolean
+}
+
+const TOO_LARGE = 1009
+
+/** How much later than it is due a call may be given up: a tenth of the timeout, and not more than this. */
+const MAX_SWEEP_MS = 500
+
+export class Link {
+  readonly node: SocketNode
+  /** What failed the calls on it, once it is lost. */
+  lostBecause: Failure = failures['connection-lost']
+  private readonly owner: LinkOwner
+  private readonly terms: SocketTerms
+  private readonly gauge: CounterHandle
+  private readonly isWanted: () => boolean
+  private readonly socket: WebSocket
+  private readonly calls = new Map<number, Caller>()
+  private readonly openTimer: NodeJS.Timeout
+  private writer: FrameWriter | undefined
+  private nextId = 1
+  private isDraining = false
+  private hasTimedOut = false
+  /** An answer over the limit: ws reports it as an error, and the close that follows as abnormal. */
+  private wasTooLarge = false
+  private pinger: NodeJS.Timeout | undefined
+  private unansweredPings = 0
+  private pingsWithoutCalls = 0
+  private sweeper: NodeJS.Timeout | undefined
+  private hasHeard = false
+  private heardAt: number
+  /** When a node that left a call unanswered in silence was asked for a sign of life. */
+  private probedAt: number | undefined
+
+  /** Begins to connect. Throws where `options.rewrite` cannot be sent. */
+  constructor(node: SocketNode, owner: LinkOwner, terms: SocketTerms, gauge: CounterHandle, options: LinkOptions) {
+    this.node = node
+    this.owner = owner
+    this.terms = terms
+    this.gauge = gauge
+    this.isWanted = options.isWanted
+    this.heardAt = terms.monotonicMs()
+    this.socket = node.connect(options.maxMessageBytes, terms.limits.closeTimeoutMs, options.rewrite)
+    this.openTimer = setTimeout(() => {
+      this.hasTimedOut = true
+      this.socket.terminate()
+    }, terms.spec.connectTimeoutMs)
+    this.socket.on('upgrade', (response: IncomingMessage) => (this.writer = new FrameWriter(response.socket)))
+    this.socket.on('open', () => this.opened())
+    this.socket.on('message', (data: Buffer) => this.received(data))
+    this.socket.on('ping', () => (this.hasHeard = true))
+    this.socket.on('pong', () => this.heard())
+    this.socket.on('error', (error: NodeJS.ErrnoException) => (this.wasTooLarge = error.code === 'WS_ERR_UNSUPPORTED_MESSAGE_LENGTH'))
+    this.socket.on('close', (code, reason) => this.ended(this.wasTooLarge ? TOO_LARGE : code, reason.toString('utf8')))
+  }
+
+  /** Whether calls can be sent. */
+  get isOpen(): boolean {
+    return this.socket.readyState === this.socket.OPEN
+  }
+
+  /** Whether it ever stood. */
+  get wasOpen(): boolean {
+    return this.pinger !== undefined
+  }
+
+  /** Calls that wait for their answer. */
+  get callsInFlight(): number {
+    return this.calls.size
+  }
+
+  /** Whether the node takes in what it is sent. */
+  get keepsUp(): boolean {
+    return this.writer !== undefined && this.writer.unsentBytes <= this.terms.limits.maxUnsentBytes
+  }
+
+  /** Sends a call on an open socket; what becomes of it is told to `caller`, with the id that is answered here. */
+  call(request: Pick<RpcRequest, 'methodText' | 'paramsText'>, caller: Caller): number {
+    const id = this.nextId++
+    this.calls.set(id, caller)
+    this.pingsWithoutCalls = 0
+    this.writer!.send(encodeRequest(id, request))
+    this.sweeper ??= setTimeout(sweep, this.sweepMs, this)
+    return id
+  }
+
+  /** Asks something of our own. `done` hears of it in the turn in which the answer came. */
+  ask(request: Pick<RpcRequest, 'methodText' | 'paramsText'>, dueAt: number, done: (answer: Answer) => void): void {
+    if (this.isOpen) this.call(request, { dueAt, answered: (_id, answer) => done(answer) })
+    else done(this.lostBecause)
+  }
+
+  /** Closes once the calls in flight have ended. */
+  drain(): void {
+    this.isDraining = true
+    this.closeIfDrained()
+  }
+
+  /** Closes with a code; calls in flight fail. */
+  close(code: number, reason: string): void {
+    this.writer?.flush()
+    this.socket.close(code, reason)
+  }
+
+  /** Cuts; calls in flight fail. */
+  cut(): void {
+    this.socket.terminate()
+  }
+
+  private opened(): void {
+    clearTimeout(this.openTimer)
+    this.gauge.value++
+    this.hasHeard = true
+    this.pinger = setInterval(() => this.ping(), this.terms.limits.pingIntervalMs)
+    this.owner.linkOpened(this)
+  }
+
+  private received(data: Buffer): void {
+    this.heard()
+    const replies = decodeReplies(data)
+    if (replies === undefined) {
+      this.terms.counts.stray.value++
+      return
+    }
+    for (const reply of replies.members) this.take(reply)
+  }
+
+  private take(reply: Reply | undefined): void {
+    if (reply?.id === undefined) {
+      if (reply?.method === undefined) this.terms.counts.stray.value++
+      else this.owner.linkNotified(this, reply)
+      return
+    }
+    const id = Number(reply.id)
+    const caller = this.calls.get(id)
+    const answer = caller === undefined ? undefined : answerOf(reply, undefined)
+    if (answer === undefined) {
+      this.terms.counts.stray.value++
+      return
+    }
+    this.calls.delete(id)
+    caller!.answered(id, answer)
+    if (this.isDraining) this.closeIfDrained()
+  }
+
+  private closeIfDrained(): void {
+    if (this.calls.size === 0) this.close(1000, '')
+  }
+
+  private heard(): void {
+    this.hasHeard = true
+    this.unansweredPings = 0
+  }
+
+  private ping(): void {
+    const { limits } = this.terms
+    if (this.unansweredPings >= limits.missedPongs) return this.cut()
+    if (this.calls.size === 0 && ++this.pingsWithoutCalls > limits.idlePings && !this.isWanted()) return this.close(1000, 'idle')
+    this.unansweredPings++
+    this.socket.ping()
+  }
+
+  /** One timer serves all calls, and none runs while there are none. */
+  private get sweepMs(): number {
+    const { readTimeoutMs, totalTimeoutMs } = this.terms.spec
+    return Math.max(1, Math.min(MAX_SWEEP_MS, Math.ceil(Math.min(readTimeoutMs, totalTimeoutMs) / 10)))
+  }
+
+  sweep(): void {
+    const now = this.terms.monotonicMs()
+    if (this.hasHeard) {
+      this.hasHeard = false
+      this.heardAt = now
+      this.probedAt = undefined
+    }
+    for (const [id, caller] of this.calls) {
+      if (caller.dueAt > now) continue
+      this.calls.delete(id)
+      caller.answered(id, failures['read-timeout'])
+      this.probe(now)
+    }
+    if (this.isDraining) this.closeIfDrained()
+    if (this.probedAt !== undefined && now - this.probedAt >= this.terms.spec.connectTimeoutMs) this.cut()
+    this.sweeper = this.calls.size > 0 || this.probedAt !== undefined ? setTimeout(sweep, this.sweepMs, this) : undefined
+  }
+
+  /** A call was left unanswered. Where nothing else was heard for as long either, the node has to show that it lives. */
+  private probe(now: number): void {
+    const silentMs = now - this.heardAt + this.sweepMs // what was heard is seen by the sweep that comes after
+    if (this.probedAt !== undefined || silentMs < this.terms.spec.readTimeoutMs || !this.isOpen) return
+    this.probedAt = now
+    this.socket.ping()
+  }
+
+  private ended(code: number, reason: string): void {
+    const { wasOpen } = this
+    const why = wasOpen ? 'connection-lost' : this.hasTimedOut ? 'connect-timeout' : 'connect-failed'
+    clearTimeout(this.openTimer)
+    clearTimeout(this.sweeper)
+    clearInterval(this.pinger)
+    if (wasOpen) this.gauge.value--
+    const { log, spec } = this.terms
+    if (log.isEnabled('debug')) log.debug({ upstream: spec.id, node: this.node.position, why, code }, 'a socket to a node has ended')
+    this.lostBecause = failures[why]
+    this.owner.linkLost(this, code, reason)
+    const calls = [...this.calls]
+    this.calls.clear()
+    for (const [id, caller] of calls) caller.answered(id, this.lostBecause)
+  }
+}
+
+function sweep(link: Link): void {
+  link.sweep()
+}
