@@ -30,8 +30,12 @@ export function toSettings(draft: Draft, directory: string): Settings | undefine
     limits: {
       maxBodyBytes: limits.max_body,
       maxHeaderBytes: limits.max_headers,
+      maxHeaders: limits.max_header_count,
+      maxConnections: limits.max_connections,
+      maxConnectionsPerAddress: limits.max_connections_per_address,
       headersTimeoutMs: durationMs(limits.headers_timeout),
       requestTimeoutMs: durationMs(limits.request_timeout),
+      writeTimeoutMs: durationMs(limits.write_timeout),
       keepAliveTimeoutMs: durationMs(limits.keep_alive_timeout),
       compressOverBytes: limits.compress_over,
     },

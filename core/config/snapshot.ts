@@ -89,8 +89,12 @@ export interface Settings {
 interface ClientLimits {
   readonly maxBodyBytes: number
   readonly maxHeaderBytes: number
+  readonly maxHeaders: number
+  readonly maxConnections: number
+  readonly maxConnectionsPerAddress: number
   readonly headersTimeoutMs: number
   readonly requestTimeoutMs: number
+  readonly writeTimeoutMs: number
   readonly keepAliveTimeoutMs: number
   /** Answers under this many bytes are not compressed. */
   readonly compressOverBytes: number

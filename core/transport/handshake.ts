@@ -2,12 +2,12 @@
  * The WebSocket handshake (RFC 6455 section 4): everything that may refuse a session does so here, before the 101, as a
  * plain HTTP answer. A socket that becomes a WebSocket is handed to `SocketSession`.
  */
-import { STATUS_CODES } from 'node:http'
 import { WebSocketServer } from 'ws'
 import { errors } from '../jsonrpc/errors.ts'
 import { encodeRefusal, refusalHeaders } from '../pipeline/frame-run.ts'
 import { closeSession, openSession } from '../pipeline/open.ts'
 import { refuse } from '../plugin/outcome.ts'
+import { edge, headOf } from './edge.ts'
 import { SocketSession } from './socket-session.ts'
 import { peerOf, readTarget } from './target.ts'
 import type { IncomingMessage, Server } from 'node:http'
@@ -28,16 +28,12 @@ const DEFLATE = {
 }
 
 const refusals = {
-  badTarget: refuse('invalidRequest', 'bad-target', { status: 400, message: 'Bad request target or Host header' }),
-  notWebSocket: refuse('invalidRequest', 'bad-upgrade', { status: 400, message: 'The only upgrade is to WebSocket: send Upgrade: websocket' }),
-  method: refuse('invalidRequest', 'http-method', { status: 405, message: 'A WebSocket handshake is a GET', headers: { Allow: 'GET' } }),
   version: refuse('invalidRequest', 'websocket-version', {
     status: 426,
     message: 'Only WebSocket version 13 is spoken here',
     headers: { Upgrade: 'websocket', 'Sec-WebSocket-Version': '13' },
   }),
   key: refuse('invalidRequest', 'websocket-key', { status: 400, message: 'Sec-WebSocket-Key is missing or malformed' }),
-  noRoute: refuse('invalidRequest', 'no-route', { status: 404, message: 'No such network or path' }),
   noWebSocket: refuse('invalidRequest', 'no-websocket', { status: 404, message: 'This path serves no WebSocket; use HTTP POST' }),
   origin: refuse('blocked', 'origin', { message: 'This origin is not allowed' }),
   draining: refuse('overloaded', 'draining', { message: 'The gateway is shutting down; connect again' }),
@@ -80,7 +76,11 @@ export function acceptWebSockets(server: Server, door: Door): SocketSessions {
 
   function complete(request: IncomingMessage, socket: Duplex, head: Buffer, session: LiveSession, settings: WebSocketSettings): void {
     sessionOf.set(request, session)
+    // What ws finds wrong it answers by itself; the session is then over.
+    const failed = (): void => closeSession(session, door.pipeline)
+    socket.once('close', failed)
     handshakesFor(settings).handleUpgrade(request, socket, head, (webSocket) => {
+      socket.off('close', failed)
       const socketSession: SocketSession = new SocketSession(webSocket, session, settings, door, () => open.delete(socketSession))
       open.add(socketSession)
     })
@@ -127,9 +127,9 @@ class Handshake {
     if (wrong !== undefined) return this.refuse(wrong)
     if (this.door.isDraining()) return this.refuse(refusals.draining)
     const target = readTarget(this.request)
-    if (target === undefined) return this.refuse(refusals.badTarget)
+    if (target === undefined) return this.refuse(edge.badTarget)
     const session = this.door.enter({ scheme: 'ws', httpMethod: 'GET', peer: peerOf(this.request), headers: this.request.headers, ...target })
-    if (session === undefined) return this.refuse(refusals.noRoute)
+    if (session === undefined) return this.refuse(edge.noRoute)
     this.session = session
     openSession(session, this.door.pipeline, (answer) => {
       const settings = session.chain.webSocket
@@ -137,11 +137,12 @@ class Handshake {
       if (session.refusal !== undefined) return this.refuse(session.refusal)
       if (settings === undefined) return this.refuse(refusals.noWebSocket)
       if (!originAllowed(this.request.headers.origin, settings.origins)) return this.refuse(refusals.origin)
-      void session.destination.upstream.reach(settings).then((isReachable) => {
+      const reached = (isReachable: boolean): void => {
         if (!isReachable) this.refuse(refusals.unreachable)
         else if (this.socket.destroyed) closeSession(session, this.door.pipeline)
         else complete(session, settings)
-      })
+      }
+      session.destination.upstream.reach(settings).then(reached, () => reached(false))
     })
   }
 
@@ -152,10 +153,9 @@ class Handshake {
   }
 
   private answer(status: number, headers: Readonly<Record<string, string>>, body: string): void {
-    const lines = [`HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ''}`, 'Connection: close', `Content-Length: ${body.length}`]
-    for (const [name, value] of Object.entries({ ...this.session?.responseHeaders, ...headers })) lines.push(`${name}: ${value}`)
+    const all = { Connection: 'close', 'Content-Length': String(body.length), ...this.session?.responseHeaders, ...headers }
     this.socket.once('finish', () => this.socket.destroy())
-    this.socket.end(`${lines.join('\r\n')}\r\n\r\n${body}`, 'latin1')
+    this.socket.end(`${headOf(status, all)}${body}`, 'latin1')
     if (this.session !== undefined) closeSession(this.session, this.door.pipeline)
   }
 }
@@ -163,8 +163,9 @@ class Handshake {
 const KEY = /^[+/0-9A-Za-z]{22}==$/
 
 function wrongWithRequest(request: IncomingMessage): Refusal | undefined {
-  if (request.headers.upgrade?.toLowerCase() !== 'websocket') return refusals.notWebSocket
-  if (request.method !== 'GET') return refusals.method
+  const { headers } = request
+  const hasBody = headers['transfer-encoding'] !== undefined || (headers['content-length'] ?? '0') !== '0'
+  if (headers.upgrade?.toLowerCase() !== 'websocket' || request.httpVersion !== '1.1' || hasBody) return edge.upgrade
   if (request.headers['sec-websocket-version'] !== '13') return refusals.version
   if (!KEY.test(request.headers['sec-websocket-key'] ?? '')) return refusals.key
   return undefined

@@ -3,39 +3,22 @@
  * the chain's business. node:http parses (RFC 9112); what it leaves open is closed here.
  */
 import { createServer } from 'node:http'
-import { encodeRefusal, FrameRun, refusalHeaders } from '../pipeline/frame-run.ts'
-import { closeSession, openSession } from '../pipeline/open.ts'
+import { encodeRefusal, refusalHeaders } from '../pipeline/frame-run.ts'
 import { errors } from '../jsonrpc/errors.ts'
-import { refuse } from '../plugin/outcome.ts'
-import { compressed, wantsGzip } from './compress.ts'
+import { Connections, MAX_PIPELINED } from './connections.ts'
+import { edge, wrongWithHead } from './edge.ts'
+import { HttpSession } from './http-session.ts'
+import { endLingering } from './linger.ts'
 import { peerOf, readTarget } from './target.ts'
 import type { IncomingMessage, Server, ServerResponse } from 'node:http'
-import type { AddressInfo } from 'node:net'
-import type { Document } from '../jsonrpc/encode.ts'
-import type { Answer } from '../pipeline/frame-run.ts'
-import type { LiveSession } from '../pipeline/session.ts'
-import type { HttpAnswer, Refusal } from '../plugin/outcome.ts'
+import type { AddressInfo, Socket } from 'node:net'
+import type { Refusal } from '../plugin/outcome.ts'
+import type { Connection } from './connections.ts'
 import type { Door } from './door.ts'
 import type { TransportLimits } from './limits.ts'
 
-const ALLOW = { Allow: 'POST, OPTIONS' }
-const JSON_TYPE = /^application\/(?:json|json-rpc|jsonrequest)\s*(?:;|$)/i
-
-const edge = {
-  badTarget: refuse('invalidRequest', 'bad-target', { status: 400, message: 'Bad request target or Host header' }),
-  upgrade: refuse('invalidRequest', 'bad-upgrade', {
-    status: 400,
-    message: 'This is not a WebSocket handshake: send GET with Upgrade: websocket, or POST without Upgrade',
-  }),
-  method: refuse('invalidRequest', 'http-method', { status: 405, message: 'Send JSON-RPC with POST', headers: ALLOW }),
-  noRoute: refuse('invalidRequest', 'no-route', { status: 404, message: 'No such network or path' }),
-  mediaType: refuse('invalidRequest', 'content-type', { status: 415, message: 'Content-Type must be application/json' }),
-  encoding: refuse('invalidRequest', 'content-encoding', {
-    status: 415,
-    message: 'Send the body without a Content-Encoding',
-    headers: { 'Accept-Encoding': 'identity' },
-  }),
-} satisfies Record<string, Refusal>
+/** Requests that are late are looked for this often, or four times within the shortest timeout. */
+const LOOK_EVERY_MS = 1000
 
 /** A listener that is up. */
 export interface HttpListener {
@@ -47,29 +30,44 @@ export interface HttpListener {
   cut(): void
 }
 
+/** Where to listen, and which addresses are proxies that carry the connections of many. */
+export interface ListenOptions {
+  readonly host: string
+  readonly port: number
+  readonly trustedProxies: readonly string[]
+}
+
 /** Starts to listen. Rejects when the address cannot be listened on. */
-export async function startHttp(door: Door, limits: TransportLimits, address: { readonly host: string; readonly port: number }): Promise<HttpListener> {
-  const server = createServer(
-    {
-      maxHeaderSize: limits.maxHeaderBytes,
-      headersTimeout: limits.headersTimeoutMs,
-      requestTimeout: limits.requestTimeoutMs,
-      keepAliveTimeout: limits.keepAliveTimeoutMs,
-      connectionsCheckingInterval: 1000,
-      noDelay: true,
-    },
-    (request, response) => receive(request, response, door, limits),
-  )
-  server.on('clientError', (error: NodeJS.ErrnoException, socket) => {
-    const status = CLIENT_ERROR_STATUS[error.code ?? ''] ?? '400 Bad Request'
-    door.refusedAtEdge(status.slice(0, 3))
-    if (socket.writable) socket.end(`HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`)
-    else socket.destroy()
+export async function startHttp(door: Door, limits: TransportLimits, { host, port, trustedProxies }: ListenOptions): Promise<HttpListener> {
+  const connections = new Connections(limits, trustedProxies, (why) => door.refusedAtEdge(why))
+  const server = createServer({
+    maxHeaderSize: limits.maxHeaderBytes,
+    headersTimeout: Math.min(limits.headersTimeoutMs, limits.requestTimeoutMs),
+    requestTimeout: limits.requestTimeoutMs,
+    keepAliveTimeout: limits.keepAliveTimeoutMs,
+    connectionsCheckingInterval: Math.min(LOOK_EVERY_MS, Math.ceil(Math.min(limits.headersTimeoutMs, limits.requestTimeoutMs) / 4)),
+    requireHostHeader: false, // so that what is wrong with a request is told in one place
+    noDelay: true,
+    shouldUpgradeCallback: (request) => mayBecomeWebSocket(request, connections, limits),
   })
+  server.maxHeadersCount = limits.maxHeaders + 1 // one more, so that what is dropped is noticed
+  server.maxConnections = limits.maxConnections
+  const serve = (request: IncomingMessage, response: ServerResponse): void => receive(request, response, connections.of(request.socket), door, limits)
+  server.on('request', serve)
+  server.on('checkContinue', serve)
+  server.on('checkExpectation', serve)
+  server.on('connection', (socket) => connections.admit(socket))
+  server.on('drop', () => door.refusedAtEdge('too-many-sockets'))
+  server.on('connect', (_request, socket) => {
+    door.refusedAtEdge(edge.method.why)
+    connections.of(socket).endWith(edge.method)
+  })
+  server.on('clientError', (error: NodeJS.ErrnoException, socket) => unreadable(error, connections.of(socket), socket as Socket, door))
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject)
-    server.listen({ host: address.host === '' ? undefined : address.host, port: address.port }, () => {
+    server.listen({ host: host === '' ? undefined : host, port }, () => {
       server.off('error', reject)
+      server.on('error', (error) => cannotAccept(error, door))
       resolve()
     })
   })
@@ -85,158 +83,62 @@ export async function startHttp(door: Door, limits: TransportLimits, address: { 
   }
 }
 
-/** What node:http could not read, by its code, as a status line. */
-const CLIENT_ERROR_STATUS: Readonly<Record<string, string>> = {
-  HPE_HEADER_OVERFLOW: '431 Request Header Fields Too Large',
-  ERR_HTTP_REQUEST_TIMEOUT: '408 Request Timeout',
+/** What may not is refused as any request is. An upgrade while answers are under way would write into the middle of them. */
+function mayBecomeWebSocket(request: IncomingMessage, connections: Connections, { maxHeaders }: TransportLimits): boolean {
+  return request.method === 'GET' && connections.of(request.socket).pending === 0 && wrongWithHead(request, maxHeaders) === undefined
 }
 
-function receive(request: IncomingMessage, response: ServerResponse, door: Door, limits: TransportLimits): void {
-  const refusal = edgeRefusal(request)
+/** Out of file descriptors: a connection that was asked for is lost, and the others go on. */
+function cannotAccept(error: Error, door: Door): void {
+  door.refusedAtEdge('accept-failed')
+  if (door.pipeline.log.isEnabled('debug')) door.pipeline.log.debug({ err: error }, 'a connection could not be accepted')
+}
+
+/** Refuses what node:http could not read, as far as somebody is there to be told. */
+function unreadable(error: NodeJS.ErrnoException, connection: Connection, socket: Socket, door: Door): void {
+  const { code = '' } = error
+  if (code === 'HPE_CLOSED_CONNECTION') return // what follows a last request is not read
+  const refusal = UNREADABLE[code] ?? (code.startsWith('HPE_') ? edge.badHttp : undefined)
+  if (refusal === undefined) return void socket.destroy()
+  if (!connection.isEnding) door.refusedAtEdge(refusal.why)
+  connection.endWith(refusal)
+}
+
+/** What has a refusal of its own, by node:http's code. */
+const UNREADABLE: Readonly<Record<string, Refusal>> = {
+  HPE_HEADER_OVERFLOW: edge.headers,
+  ERR_HTTP_REQUEST_TIMEOUT: edge.tooSlow,
+}
+
+function receive(request: IncomingMessage, response: ServerResponse, connection: Connection, door: Door, limits: TransportLimits): void {
+  if (connection.isEnding) return
+  connection.pending++
+  connection.newest = response
+  const refusal = wrongWithHead(request, limits.maxHeaders) ?? wrongWithRequest(request, connection)
   const target = refusal === undefined ? readTarget(request) : undefined
-  if (target === undefined) return refuseAtEdge(response, refusal ?? edge.badTarget, door)
+  if (target === undefined) return refuseAtEdge(request, response, connection, refusal ?? edge.badTarget, door)
   const session = door.enter({ scheme: 'http', httpMethod: request.method ?? '', peer: peerOf(request), headers: request.headers, ...target })
-  if (session === undefined) return refuseAtEdge(response, edge.noRoute, door)
-  new HttpExchange(request, response, session, door, limits).open()
+  if (session === undefined) return refuseAtEdge(request, response, connection, edge.noRoute, door)
+  new HttpSession(request, response, connection, session, door, limits).open()
 }
 
-function edgeRefusal(request: IncomingMessage): Refusal | undefined {
-  if (request.headers.upgrade !== undefined) return edge.upgrade
+function wrongWithRequest(request: IncomingMessage, connection: Connection): Refusal | undefined {
+  const { upgrade } = request.headers
+  if (upgrade !== undefined) return upgrade.toLowerCase() === 'websocket' && request.method !== 'GET' ? edge.handshake : edge.upgrade
   if (request.method !== 'POST' && request.method !== 'OPTIONS') return edge.method
-  return undefined
+  return connection.pending > MAX_PIPELINED ? edge.pipelined : undefined
 }
 
-/** Refuses what never became a session. The body, if any, is left unread and the connection closed. */
-function refuseAtEdge(response: ServerResponse, refusal: Refusal, door: Door): void {
+/** Refuses what never became a session, and ends its connection. */
+function refuseAtEdge(request: IncomingMessage, response: ServerResponse, connection: Connection, refusal: Refusal, door: Door): void {
   door.refusedAtEdge(refusal.why)
+  response.on('close', () => connection.answered())
   const text = encodeRefusal('null', refusal, '')
   response.writeHead(refusal.status ?? errors[refusal.name].status, {
     'Content-Type': 'application/json',
     'Content-Length': text.length,
     Connection: 'close',
-    ...refusal.headers,
+    ...refusalHeaders(refusal),
   })
-  response.end(text, 'latin1')
-}
-
-/** One request and its answer. */
-class HttpExchange {
-  private readonly request: IncomingMessage
-  private readonly response: ServerResponse
-  private readonly session: LiveSession
-  private readonly door: Door
-  private readonly limits: TransportLimits
-  private run: FrameRun | undefined
-  private isOver = false
-
-  constructor(request: IncomingMessage, response: ServerResponse, session: LiveSession, door: Door, limits: TransportLimits) {
-    this.request = request
-    this.response = response
-    this.session = session
-    this.door = door
-    this.limits = limits
-  }
-
-  open(): void {
-    openSession(this.session, this.door.pipeline, (answer) => {
-      if (answer !== undefined) return this.respond(answer)
-      if (this.request.method !== 'POST') return this.refuse(edge.method)
-      const { headers } = this.request
-      if (headers['content-type'] !== undefined && !JSON_TYPE.test(headers['content-type'])) return this.refuse(edge.mediaType)
-      const encoding = headers['content-encoding']
-      if (encoding !== undefined && encoding !== 'identity') return this.refuse(edge.encoding)
-      if (Number(headers['content-length']) > this.limits.maxBodyBytes) return this.refuse(this.tooLarge())
-      this.read()
-    })
-  }
-
-  private tooLarge(): Refusal {
-    return refuse('invalidRequest', 'body-too-large', {
-      status: 413,
-      message: `The body is larger than ${this.limits.maxBodyBytes} bytes`,
-      limit: this.limits.maxBodyBytes,
-    })
-  }
-
-  private read(): void {
-    let first: Buffer | undefined
-    let more: Buffer[] | undefined
-    let bytes = 0
-    this.request.on('data', (chunk: Buffer) => {
-      bytes += chunk.length
-      if (this.isOver) return
-      if (bytes > this.limits.maxBodyBytes) return this.refuse(this.tooLarge())
-      if (first === undefined) first = chunk
-      else (more ??= [first]).push(chunk)
-    })
-    this.request.on('end', () => {
-      if (!this.isOver) this.frame(more === undefined ? (first ?? Buffer.alloc(0)) : Buffer.concat(more, bytes))
-    })
-    this.response.on('close', () => this.gone())
-  }
-
-  private frame(bytes: Buffer): void {
-    this.run = new FrameRun(this.session, this.session.requestId, bytes.length, this.door.pipeline, (answer) => this.answer(answer))
-    this.run.start(bytes)
-  }
-
-  /** The connection has closed: after the answer, or because the client went away before it. */
-  private gone(): void {
-    if (this.isOver) return
-    if (this.run === undefined) this.end()
-    else this.run.cancel()
-  }
-
-  private answer(answer: Answer): void {
-    if (!this.isOver && !this.response.destroyed) this.write(answer.status, answer.document, answer.headers)
-    this.end()
-  }
-
-  /** A bare HTTP answer of a plugin. */
-  private respond(answer: HttpAnswer): void {
-    this.write(answer.status, undefined, answer.headers)
-    this.end()
-  }
-
-  /** Refuses before there is a frame: the caller's id is not known. */
-  private refuse(refusal: Refusal): void {
-    this.door.refusedAtEdge(refusal.why)
-    this.response.shouldKeepAlive = false // the body is left unread
-    this.write(refusal.status ?? errors[refusal.name].status, encodeRefusal('null', refusal, this.session.requestId), refusalHeaders(refusal))
-    this.end()
-  }
-
-  private end(): void {
-    if (this.isOver) return
-    this.isOver = true
-    closeSession(this.session, this.door.pipeline)
-  }
-
-  private write(status: number, document: Document | undefined, headers: Readonly<Record<string, string>> | undefined): void {
-    const { response } = this
-    const all: Record<string, string | number> = { ...this.session.responseHeaders, ...headers }
-    if (this.door.isDraining()) response.shouldKeepAlive = false
-    if (document === undefined) {
-      response.writeHead(status, all)
-      response.end()
-      return
-    }
-    all['Content-Type'] = 'application/json'
-    if (wantsGzip(this.request.headers['accept-encoding'])) {
-      all['Vary'] = all['Vary'] === undefined ? 'Accept-Encoding' : `${all['Vary']}, Accept-Encoding`
-      if (compressed(document, this.limits.compressOverBytes, status, all, response)) return
-    }
-    if (typeof document === 'string') {
-      all['Content-Length'] = document.length
-      response.writeHead(status, all)
-      response.end(document, 'latin1')
-      return
-    }
-    let bytes = 0
-    for (const piece of document) bytes += piece.length
-    all['Content-Length'] = bytes
-    response.writeHead(status, all)
-    for (const piece of document) response.write(piece, 'latin1')
-    response.end()
-  }
+  endLingering(request, response, connection, text)
 }

@@ -7,10 +7,18 @@ export interface TransportLimits {
   readonly headersTimeoutMs: number
   /** Milliseconds for a whole request to arrive. Above: 408. */
   readonly requestTimeoutMs: number
+  /** Milliseconds for a client to take an answer, beside a second for every 64 KiB of it. Above: the connection is cut. */
+  readonly writeTimeoutMs: number
   /** Milliseconds that an idle kept-alive connection is held. */
   readonly keepAliveTimeoutMs: number
   /** Bytes of all headers of a request. Above: 431. */
   readonly maxHeaderBytes: number
+  /** Headers of a request. Above: 431. */
+  readonly maxHeaders: number
+  /** Connections at once. Above: closed unanswered. */
+  readonly maxConnections: number
+  /** Connections at once from one IPv4 address or one IPv6 network of 64 bits. Above: 429. */
+  readonly maxConnectionsPerAddress: number
   /** Answers under this many bytes are not compressed. */
   readonly compressOverBytes: number
 }

@@ -10,7 +10,7 @@ export interface Target {
   readonly query: string
 }
 
-/** Reads the target; undefined when it is ambiguous or malformed, which is answered with 400. */
+/** Reads the target; undefined when it is ambiguous or malformed, which is answered with 400. A fragment is never sent (RFC 9112 section 3.2). */
 export function readTarget(request: IncomingMessage): Target | undefined {
   let target = request.url ?? '/'
   let host = request.headers.host ?? ''
@@ -20,6 +20,7 @@ export function readTarget(request: IncomingMessage): Target | undefined {
     host = absolute[1]!
     target = absolute[2]!.startsWith('/') ? absolute[2]! : `/${absolute[2]!}`
   }
+  if (target.includes('#')) return undefined
   const mark = target.indexOf('?')
   const path = decodePath(mark === -1 ? target : target.slice(0, mark))
   const name = hostName(host)

@@ -1,0 +1,117 @@
+/**
+ * The connections of a listener: how many there may be, in all and from one address, and how each of them ends. What
+ * cannot be read is answered after the answers that are under way, never in the middle of one, and nothing that
+ * follows a last answer is worked on.
+ */
+import { addressList, canonicalAddress } from '../plugin/addresses.ts'
+import { bareAnswer, edge } from './edge.ts'
+import { LINGER_MS } from './linger.ts'
+import type { Socket } from 'node:net'
+import type { Duplex } from 'node:stream'
+import type { Refusal } from '../plugin/outcome.ts'
+import type { TransportLimits } from './limits.ts'
+
+/** Requests of one connection that may wait for their answers: no client pipelines more, and each is worked on at once. */
+export const MAX_PIPELINED = 100
+
+/** A request whose body is arriving. */
+interface Arriving {
+  readonly hasArrived: boolean
+  /** The rest of it cannot be read: answers it, where it has no answer yet, and ends the connection. */
+  interrupted(refusal: Refusal): void
+}
+
+/** One connection, from its first byte to the last answer. */
+export class Connection {
+  /** Requests whose answers have not left yet. */
+  pending = 0
+  /** The request that came last: whatever ends the connection ends it after this one's answer. */
+  newest: object | undefined
+  arriving: Arriving | undefined
+  /** An answer has said that it is the last: what still arrives is not read as a request. */
+  isEnding = false
+  private readonly socket: Duplex
+  private lastWords: string | undefined
+
+  constructor(socket: Duplex) {
+    this.socket = socket
+  }
+
+  /** Nothing more can be read: ends the connection with a refusal, after the answers that are under way. Asking again does nothing. */
+  endWith(refusal: Refusal): void {
+    const { arriving } = this
+    this.arriving = undefined
+    if (arriving?.hasArrived === false) return arriving.interrupted(refusal)
+    if (this.isEnding) return
+    this.isEnding = true
+    this.lastWords = bareAnswer(refusal)
+    this.endIfAnswered()
+  }
+
+  /** An answer has left, or its request has gone. */
+  answered(): void {
+    this.pending--
+    this.endIfAnswered()
+  }
+
+  private endIfAnswered(): void {
+    if (this.pending > 0 || this.lastWords === undefined) return
+    const { socket } = this
+    socket.end(this.lastWords, 'latin1')
+    this.lastWords = undefined
+    const timer = setTimeout(() => socket.destroy(), LINGER_MS).unref()
+    socket.once('close', () => clearTimeout(timer))
+  }
+}
+
+/** All connections of a listener. */
+export class Connections {
+  private readonly bySocket = new WeakMap<Duplex, Connection>()
+  private readonly counts = new Map<string, number>()
+  private readonly isExempt: (address: string) => boolean
+  private readonly refused: (why: string) => void
+  private readonly maxPerAddress: number
+
+  /** `exempt` are addresses and CIDRs that may have any number of connections: proxies that carry everybody's. */
+  constructor(limits: TransportLimits, exempt: Iterable<string>, refused: (why: string) => void) {
+    this.isExempt = addressList(exempt)
+    this.refused = refused
+    this.maxPerAddress = limits.maxConnectionsPerAddress
+  }
+
+  of(socket: Duplex): Connection {
+    let connection = this.bySocket.get(socket)
+    if (connection === undefined) this.bySocket.set(socket, (connection = new Connection(socket)))
+    return connection
+  }
+
+  /** Counts a connection that was made, or refuses it. */
+  admit(socket: Socket): void {
+    const address = socket.remoteAddress ?? ''
+    const network = networkOf(address)
+    const count = (this.counts.get(network) ?? 0) + 1
+    this.counts.set(network, count)
+    socket.once('close', () => this.leave(network))
+    if (count <= this.maxPerAddress || this.isExempt(address)) return
+    this.refused(edge.connections.why)
+    this.of(socket).isEnding = true
+    socket.end(bareAnswer(edge.connections), 'latin1', () => socket.destroy())
+  }
+
+  private leave(network: string): void {
+    const left = this.counts.get(network)! - 1
+    if (left === 0) this.counts.delete(network)
+    else this.counts.set(network, left)
+  }
+}
+
+/** Who is counted together: an IPv4 address, or the 64 bits of IPv6 that one customer of a network is given (RFC 6177). */
+function networkOf(address: string): string {
+  const canonical = canonicalAddress(address) ?? address
+  if (!canonical.includes(':')) return canonical
+  const [head = '', tail] = canonical.split('::')
+  const front = head === '' ? [] : head.split(':')
+  const back = tail === undefined || tail === '' ? [] : tail.split(':')
+  const middle = Array.from({ length: 8 - front.length - back.length }, () => '0')
+  return [...front, ...middle, ...back].slice(0, 4).join(':')
+}

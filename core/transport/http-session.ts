@@ -1,0 +1,196 @@
+/**
+ * One HTTP request: a session with one frame. Its body is read up to the limit, its answer is written in one go, and a
+ * client that does not take the answer is cut off.
+ */
+import { encodeRefusal, FrameRun, refusalHeaders } from '../pipeline/frame-run.ts'
+import { closeSession, openSession } from '../pipeline/open.ts'
+import { documentBytes } from '../jsonrpc/encode.ts'
+import { errors } from '../jsonrpc/errors.ts'
+import { refuse } from '../plugin/outcome.ts'
+import { compressed, wantsGzip } from './compress.ts'
+import { edge } from './edge.ts'
+import { endLingering } from './linger.ts'
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { Document } from '../jsonrpc/encode.ts'
+import type { Answer } from '../pipeline/frame-run.ts'
+import type { LiveSession } from '../pipeline/session.ts'
+import type { HttpAnswer, Refusal } from '../plugin/outcome.ts'
+import type { Connection } from './connections.ts'
+import type { Door } from './door.ts'
+import type { TransportLimits } from './limits.ts'
+
+const JSON_TYPE = /^application\/(?:json|json-rpc|jsonrequest)\s*(?:;|$)/i
+
+/** What a client has to take of an answer in a second, beside the write timeout. */
+const MIN_READ_BYTES_PER_S = 65_536
+
+export class HttpSession {
+  private readonly request: IncomingMessage
+  private readonly response: ServerResponse
+  private readonly connection: Connection
+  private readonly session: LiveSession
+  private readonly door: Door
+  private readonly limits: TransportLimits
+  private run: FrameRun | undefined
+  private isOver = false
+  /** Runs while the client takes its answer. */
+  private writing: NodeJS.Timeout | undefined
+
+  constructor(request: IncomingMessage, response: ServerResponse, connection: Connection, session: LiveSession, door: Door, limits: TransportLimits) {
+    this.request = request
+    this.response = response
+    this.connection = connection
+    this.session = session
+    this.door = door
+    this.limits = limits
+  }
+
+  get hasArrived(): boolean {
+    return this.request.complete
+  }
+
+  open(): void {
+    this.response.on('close', () => this.closed())
+    openSession(this.session, this.door.pipeline, (answer) => {
+      if (this.isOver) return
+      if (answer !== undefined) return this.respond(answer)
+      const refusal = this.wrongWithBody()
+      if (refusal !== undefined) this.refuse(refusal)
+      else this.read()
+    })
+  }
+
+  /** What keeps the body from being read, as far as the head tells. */
+  private wrongWithBody(): Refusal | undefined {
+    const { headers, method } = this.request
+    if (method !== 'POST') return edge.method
+    const type = headers['content-type']
+    if (type !== undefined && !JSON_TYPE.test(type)) return edge.mediaType
+    const encoding = headers['content-encoding']
+    if (encoding !== undefined && encoding !== 'identity') return edge.encoding
+    if (Number(headers['content-length']) > this.limits.maxBodyBytes) return this.tooLarge()
+    // A client that asks first need not send a body that would only tell the id to refuse.
+    return headers.expect === undefined ? undefined : this.session.refusal
+  }
+
+  private tooLarge(): Refusal {
+    return refuse('invalidRequest', 'body-too-large', {
+      status: 413,
+      message: `The body is larger than ${this.limits.maxBodyBytes} bytes`,
+      limit: this.limits.maxBodyBytes,
+    })
+  }
+
+  private read(): void {
+    let first: Buffer | undefined
+    let more: Buffer[] | undefined
+    let bytes = 0
+    this.connection.arriving = this
+    this.request.on('data', (chunk: Buffer) => {
+      bytes += chunk.length
+      if (this.isOver) return
+      if (bytes > this.limits.maxBodyBytes) return this.refuse(this.tooLarge())
+      if (first === undefined) first = chunk
+      else (more ??= [first]).push(chunk)
+    })
+    this.request.on('end', () => {
+      if (this.isOver) return
+      if (this.connection.arriving === this) this.connection.arriving = undefined
+      this.frame(more === undefined ? (first ?? Buffer.alloc(0)) : Buffer.concat(more, bytes))
+    })
+    if (this.request.headers.expect !== undefined && this.request.httpVersion === '1.1') this.response.writeContinue()
+  }
+
+  private frame(bytes: Buffer): void {
+    this.run = new FrameRun(this.session, this.session.requestId, bytes.length, this.door.pipeline, (answer) => this.answer(answer))
+    this.run.start(bytes)
+  }
+
+  /** The answer has left, or the client went away before it. */
+  private closed(): void {
+    clearTimeout(this.writing)
+    this.connection.answered()
+    if (this.connection.arriving === this) this.connection.arriving = undefined
+    if (this.isOver) return
+    if (this.run === undefined) this.end()
+    else this.run.cancel()
+  }
+
+  private answer(answer: Answer): void {
+    if (!this.isOver && !this.response.destroyed) this.write(answer.status, answer.document, answer.headers)
+    this.end()
+  }
+
+  /** A bare HTTP answer of a plugin. */
+  private respond(answer: HttpAnswer): void {
+    this.write(answer.status, undefined, answer.headers)
+    this.end()
+  }
+
+  /** Refuses before there is a frame: the caller's id is not known, the body is left unread, the connection ends. */
+  private refuse(refusal: Refusal): void {
+    this.door.refusedAtEdge(refusal.why)
+    const text = this.writeLastHead(refusal)
+    endLingering(this.request, this.response, this.connection, text)
+    this.end()
+  }
+
+  interrupted(refusal: Refusal): void {
+    this.response.end(this.writeLastHead(refusal), 'latin1')
+    this.end()
+  }
+
+  /** Writes the head of the connection's last answer, and returns its body. */
+  private writeLastHead(refusal: Refusal): string {
+    const { response, session } = this
+    const text = encodeRefusal('null', refusal, session.requestId)
+    const headers = { ...session.responseHeaders, ...refusalHeaders(refusal), 'Content-Type': 'application/json', 'Content-Length': text.length }
+    response.shouldKeepAlive = false
+    response.writeHead(refusal.status ?? errors[refusal.name].status, headers)
+    return text
+  }
+
+  private end(): void {
+    if (this.isOver) return
+    this.isOver = true
+    closeSession(this.session, this.door.pipeline)
+  }
+
+  private write(status: number, document: Document | undefined, headers: Readonly<Record<string, string>> | undefined): void {
+    const { response, connection } = this
+    const all: Record<string, string | number> = { ...this.session.responseHeaders, ...headers }
+    if (this.door.isDraining() && connection.newest === response) {
+      connection.isEnding = true
+      response.shouldKeepAlive = false
+    }
+    if (document === undefined) {
+      response.writeHead(status, all)
+      response.end()
+      return
+    }
+    all['Content-Type'] = 'application/json'
+    if (wantsGzip(this.request.headers['accept-encoding'])) {
+      all['Vary'] = all['Vary'] === undefined ? 'Accept-Encoding' : `${all['Vary']}, Accept-Encoding`
+      if (compressed(document, this.limits.compressOverBytes, status, all, response)) return this.limitWriting(documentBytes(document))
+    }
+    all['Content-Length'] = documentBytes(document)
+    response.writeHead(status, all)
+    if (typeof document === 'string') response.end(document, 'latin1')
+    else {
+      for (const piece of document) response.write(piece, 'latin1')
+      response.end()
+    }
+    if (response.writableLength > 0) this.limitWriting(documentBytes(document))
+  }
+
+  /** Cuts the connection when the client has not taken the answer in time. The time of an answer that has to wait for earlier ones has not begun. */
+  private limitWriting(bytes: number): void {
+    const dueMs = this.limits.writeTimeoutMs + (bytes / MIN_READ_BYTES_PER_S) * 1000
+    this.writing = setTimeout(() => {
+      const { socket } = this.response
+      if (socket === null) return this.limitWriting(bytes)
+      this.door.refusedAtEdge('not-read')
+      socket.destroy()
+    }, dueMs)
+  }
+}

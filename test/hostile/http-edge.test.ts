@@ -1,0 +1,310 @@
+/**
+ * What arrives as HTTP and is meant to be read two ways, to arrive never, or to be more than fits: refused with the right
+ * status, its connection ended, and nothing of it at the node.
+ */
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
+import { basic, basicFiles, startTestGateway } from '../support/gateway.ts'
+import { RawHttp, exchange } from '../support/raw-http.ts'
+import { answer, startScriptedNode } from '../support/scripted-node.ts'
+import type { TestGateway } from '../support/gateway.ts'
+import type { ScriptedNode } from '../support/scripted-node.ts'
+
+const CALL = '{"jsonrpc":"2.0","id":1,"method":"eth_blockNumber"}'
+
+let node: ScriptedNode
+let gateway: TestGateway
+let port: number
+beforeAll(async () => {
+  node = await startScriptedNode()
+  gateway = await startTestGateway(basic({ nodeUrl: node.url, top: { limits: { max_body: 10_000 } } }), { files: basicFiles })
+  port = gateway.gateway.address.port
+})
+afterEach(() => node.script(undefined))
+afterAll(async () => {
+  await gateway.stop()
+  await node.stop()
+})
+
+/** A request as text: by default a call that is served. */
+function call({ line = 'POST /eth HTTP/1.1', headers = '', body = CALL, host = 'Host: x\r\n', length = `Content-Length: ${body.length}\r\n` } = {}): string {
+  return `${line}\r\n${host}Apikey: free-key\r\n${length}${headers}\r\n${body}`
+}
+
+const chunked = (size = CALL.length.toString(16), rest = '0\r\n\r\n') => ({ length: 'Transfer-Encoding: chunked\r\n', body: `${size}\r\n${CALL}\r\n${rest}` })
+
+/** A request that must never be read, in the body of another. */
+const SMUGGLED = call({ body: CALL.replace('eth_blockNumber', 'eth_chainId') })
+
+const reasonOf = (body: string): string => (JSON.parse(body) as { error: { data: { reason: string } } }).error.data.reason
+
+describe('a request that could be read two ways is refused, and its connection ended', () => {
+  const ambiguous: Record<string, readonly [request: string, status: number, reason: string]> = {
+    'two Hosts': [call({ headers: 'Host: y\r\n' }), 400, 'duplicate-header'],
+    'two Hosts in different spelling': [call({ headers: 'hOST: x\r\n' }), 400, 'duplicate-header'],
+    'two Authorizations': [call({ headers: 'Authorization: Bearer a\r\nauthorization: Bearer b\r\n' }), 400, 'duplicate-header'],
+    'two Content-Types': [call({ headers: 'Content-Type: application/json\r\nContent-Type: text/plain\r\n' }), 400, 'duplicate-header'],
+    'two Content-Encodings': [call({ headers: 'Content-Encoding: identity\r\nContent-Encoding: identity\r\n' }), 400, 'duplicate-header'],
+    'two equal Content-Lengths': [call({ headers: `Content-Length: ${CALL.length}\r\n` }), 400, 'bad-http'],
+    'two Content-Lengths': [call({ headers: 'Content-Length: 0\r\n' }), 400, 'bad-http'],
+    'a list of Content-Lengths': [call({ length: `Content-Length: ${CALL.length}, ${CALL.length}\r\n` }), 400, 'bad-http'],
+    'a Content-Length with a sign': [call({ length: `Content-Length: +${CALL.length}\r\n` }), 400, 'bad-http'],
+    'a Content-Length of 40 digits': [call({ length: `Content-Length: ${'9'.repeat(40)}\r\n` }), 400, 'bad-http'],
+    'a Content-Length in hexadecimal': [call({ length: 'Content-Length: 0x33\r\n' }), 400, 'bad-http'],
+    'a space before the colon': [call({ length: `Content-Length : ${CALL.length}\r\n` }), 400, 'bad-http'],
+    'a length and chunks': [call({ ...chunked(), headers: 'Content-Length: 5\r\n' }), 400, 'bad-http'],
+    'chunks and a length': [call({ body: '0\r\n\r\n', length: 'Content-Length: 5\r\n', headers: 'Transfer-Encoding: chunked\r\n' }), 400, 'bad-http'],
+    'chunks in HTTP/1.0': [call({ ...chunked(), line: 'POST /eth HTTP/1.0' }), 400, 'transfer-encoding'],
+    'chunks twice': [call({ ...chunked(), headers: 'Transfer-Encoding: chunked\r\n' }), 400, 'bad-http'],
+    'chunks within gzip': [call({ ...chunked(), length: 'Transfer-Encoding: gzip, chunked\r\n' }), 400, 'transfer-encoding'],
+    'chunks that are not last': [call({ ...chunked(), length: 'Transfer-Encoding: chunked, identity\r\n' }), 400, 'bad-http'],
+    'a coding that is none': [call({ ...chunked(), length: 'Transfer-Encoding: xchunked\r\n' }), 400, 'transfer-encoding'],
+    'a coding behind a control character': [call({ ...chunked(), length: 'Transfer-Encoding: \x0bchunked\r\n' }), 400, 'bad-http'],
+    'a chunk whose size has a prefix': [call(chunked(`0x${CALL.length.toString(16)}`)), 400, 'bad-http'],
+    'a chunk whose size overflows': [call(chunked(`ffffffffffffffff${CALL.length.toString(16)}`)), 400, 'bad-http'],
+    'a chunk whose size is negative': [call(chunked('-33')), 400, 'bad-http'],
+    'chunks that end with a bare line feed': [call({ ...chunked(), body: `33\n${CALL}\n0\n\n` }), 400, 'bad-http'],
+    'a chunk that is longer than it says': [call(chunked('10')), 400, 'bad-http'],
+    'a folded header': [call({ headers: 'X-Folded: a\r\n b\r\n' }), 400, 'bad-http'],
+    'a folded Host': [call({ host: 'Host: x\r\n\ty\r\n' }), 400, 'bad-http'],
+    'a header name with a space': [call({ headers: 'X Y: a\r\n' }), 400, 'bad-http'],
+    'a header without a name': [call({ headers: ': a\r\n' }), 400, 'bad-http'],
+    'a NUL in a header': [call({ headers: 'X: a\0b\r\n' }), 400, 'bad-http'],
+    'a bare carriage return in a header': [call({ headers: 'X: a\rApikey: paid-key\r\n' }), 400, 'bad-http'],
+    'line feeds alone': [call().replaceAll('\r\n', '\n'), 400, 'bad-http'],
+    'no Host': [call({ host: '' }), 400, 'bad-target'],
+    'an empty Host': [call({ host: 'Host:\r\n' }), 400, 'bad-target'],
+    'a list of Hosts': [call({ host: 'Host: x, y\r\n' }), 400, 'bad-target'],
+    'a Host with a path': [call({ host: 'Host: x/y\r\n' }), 400, 'bad-target'],
+    'a Host with a user': [call({ host: 'Host: user@x\r\n' }), 400, 'bad-target'],
+    'an absolute target that disagrees with Host': [call({ line: 'POST http://y/eth HTTP/1.1' }), 400, 'bad-target'],
+    'an absolute target with a user': [call({ line: 'POST http://u@x/eth HTTP/1.1' }), 400, 'bad-target'],
+    'an absolute target of another scheme': [call({ line: 'POST ftp://x/eth HTTP/1.1' }), 400, 'bad-target'],
+    'a target that is no path': [call({ line: 'POST eth HTTP/1.1' }), 400, 'bad-http'],
+    'an asterisk': [call({ line: 'OPTIONS * HTTP/1.1' }), 400, 'bad-target'],
+    'a target with a fragment': [call({ line: 'POST /eth#x HTTP/1.1' }), 400, 'bad-target'],
+    'a target with a space': [call({ line: 'POST /eth /x HTTP/1.1' }), 400, 'bad-http'],
+    'a target that is no ASCII': [call({ line: 'POST /eth\xe9 HTTP/1.1' }), 400, 'bad-http'],
+    'HTTP/2.0': [call({ line: 'POST /eth HTTP/2.0' }), 400, 'http-version'],
+    'HTTP/1.2': [call({ line: 'POST /eth HTTP/1.2' }), 400, 'bad-http'],
+    'the preface of HTTP/2': ['PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n', 400, 'bad-http'],
+    'a method of its own': [call({ line: 'POSTX /eth HTTP/1.1' }), 400, 'bad-http'],
+    'a TLS handshake': ['\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03', 400, 'bad-http'],
+    'an expectation that nobody can meet': [call({ headers: 'Expect: 200-ok\r\n' }), 417, 'expectation'],
+    'two expectations': [call({ headers: 'Expect: 100-continue, 200-ok\r\n' }), 417, 'expectation'],
+    'an upgrade by POST': [call({ headers: 'Connection: upgrade\r\nUpgrade: h2c\r\n' }), 400, 'bad-upgrade'],
+    'a WebSocket by POST': [call({ headers: 'Connection: upgrade\r\nUpgrade: websocket\r\n' }), 405, 'http-method'],
+    'an upgrade that the connection does not know of': [call({ headers: 'Upgrade: websocket\r\n' }), 405, 'http-method'],
+    CONNECT: [call({ line: 'CONNECT x:80 HTTP/1.1', length: '', body: '' }), 405, 'http-method'],
+    TRACE: [call({ line: 'TRACE /eth HTTP/1.1', length: '', body: '' }), 405, 'http-method'],
+    PUT: [call({ line: 'PUT /eth HTTP/1.1' }), 405, 'http-method'],
+    GET: [call({ line: 'GET /eth HTTP/1.1', length: '', body: '' }), 405, 'http-method'],
+    'a foreign content type': [call({ headers: 'Content-Type: text/plain\r\n' }), 415, 'content-type'],
+    'a body that is compressed': [call({ headers: 'Content-Encoding: gzip\r\n' }), 415, 'content-encoding'],
+    '101 headers': [call({ headers: 'X: y\r\n'.repeat(98) }), 431, 'headers-too-large'],
+    '2 500 headers': [call({ headers: 'X:\r\n'.repeat(2_497) }), 431, 'headers-too-large'],
+    'headers of 16 KiB': [call({ headers: `X: ${'y'.repeat(16_384)}\r\n` }), 431, 'headers-too-large'],
+    'a target of 16 KiB': [call({ line: `POST /eth?${'y'.repeat(16_384)} HTTP/1.1` }), 431, 'headers-too-large'],
+    'trailers of 16 KiB': [call(chunked(undefined, `0\r\n${`X: ${'y'.repeat(1000)}\r\n`.repeat(20)}\r\n`)), 431, 'headers-too-large'],
+  }
+
+  test.each(Object.entries(ambiguous))('%s', async (_, [request, status, reason]) => {
+    const before = node.requests.length
+    const [first, ...more] = await exchange(port, request + SMUGGLED)
+    expect(first).toMatchObject({ status, headers: { connection: 'close', 'content-type': 'application/json' } })
+    expect(reasonOf(first!.body)).toBe(reason)
+    expect(more).toEqual([])
+    expect(node.requests.length).toBe(before)
+  })
+
+  test('405 says what is allowed', async () => {
+    const [refused] = await exchange(port, call({ line: 'CONNECT x:80 HTTP/1.1', length: '', body: '' }))
+    expect(refused!.headers['allow']).toBe('POST, OPTIONS')
+  })
+
+  test('what is refused is counted by a closed word', async () => {
+    const before = await gateway.metric('tollgate_http_refusals_total', { why: 'duplicate-header' })
+    await exchange(port, call({ headers: 'Host: x\r\n' }))
+    expect(await gateway.metric('tollgate_http_refusals_total', { why: 'duplicate-header' })).toBe(before + 1)
+  })
+})
+
+describe('paths', () => {
+  test.each([
+    '/eth/../eth',
+    '/eth/%2e%2e/eth',
+    '/eth/%2E%2e/eth',
+    '/./eth',
+    '/eth/..',
+    '/%2e%2e/eth',
+    '/eth%2f..%2feth',
+    '/eth/..%5ceth',
+    '/eth\\..\\eth',
+    '/eth%00',
+    '/%00eth',
+    '/eth%0d%0aHost:%20y',
+    '/eth%7f',
+    '/eth%',
+    '/eth%2',
+    '/eth%zz',
+    '/eth%c0%ae',
+    '/eth%ff',
+    '/eth%u0065',
+    '/eth%ed%a0%80',
+  ])('%s is refused with 400', async (path) => {
+    const [refused, ...more] = await exchange(port, call({ line: `POST ${path} HTTP/1.1` }) + SMUGGLED)
+    expect(refused!.status).toBe(400)
+    expect(reasonOf(refused!.body)).toBe('bad-target')
+    expect(more).toEqual([])
+  })
+
+  test.each(['//eth', '/ETH', '/eth%20', '/%65th%2545', '/%252e%252e/eth', '/__proto__', '/constructor', '/eth;x=1', '/.eth', '/eth./', '/'])(
+    '%s is refused with 404',
+    async (path) => {
+      const [refused] = await exchange(port, call({ line: `POST ${path} HTTP/1.1` }))
+      expect(refused!.status).toBe(404)
+      expect(reasonOf(refused!.body)).toBe('no-route')
+    },
+  )
+})
+
+describe('many requests on one connection', () => {
+  /** A call with an id and a parameter that the scripted node waits for. */
+  const numbered = (id: number, last = ''): string => call({ body: CALL.replace('"id":1', `"id":${id}`), headers: last })
+  const ids = (answers: readonly { readonly body: string }[]): unknown[] => answers.map(({ body }) => (JSON.parse(body) as { id: unknown }).id)
+
+  test('are answered in order, however late the first answer comes', async () => {
+    const late: (() => void)[] = []
+    node.next((request, socket, of) => late.push(() => answer(request, socket, of)))
+    node.next((request, socket, of) => {
+      answer(request, socket, of)
+      for (const run of late) run()
+    })
+    const answers = await exchange(port, numbered(1) + numbered(2) + numbered(3, 'Connection: close\r\n'))
+    expect(ids(answers)).toEqual([1, 2, 3])
+  })
+
+  test('what follows garbage is not read, and what came before it is answered first', async () => {
+    let release = (): void => undefined
+    node.next((request, socket, of) => (release = () => answer(request, socket, of)))
+    const client = await RawHttp.connect(port)
+    const before = node.requests.length
+    client.send(`${numbered(1)}garbage\r\n\r\n${SMUGGLED}`)
+    await node.arrived(before + 1)
+    release()
+    const answers = await client.answers()
+    expect(answers.map(({ status }) => status)).toEqual([200, 400])
+    expect(node.requests.length).toBe(before + 1)
+  })
+
+  test.each([
+    [
+      'an upgrade',
+      'GET /eth HTTP/1.1\r\nHost: x\r\nConnection: upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n',
+      400,
+    ],
+    ['CONNECT', 'CONNECT x:80 HTTP/1.1\r\nHost: x\r\n\r\n', 405],
+    ['TRACE', 'TRACE /eth HTTP/1.1\r\nHost: x\r\n\r\n', 405],
+  ])('%s behind a call that is under way waits for its answer and is refused', async (_, text, status) => {
+    let release = (): void => undefined
+    node.next((request, socket, of) => (release = () => answer(request, socket, of)))
+    const client = await RawHttp.connect(port)
+    const before = node.requests.length
+    client.send(numbered(1) + text + SMUGGLED)
+    await node.arrived(before + 1)
+    release()
+    expect((await client.answers()).map((answered) => answered.status)).toEqual([200, status])
+    expect(node.requests.length).toBe(before + 1)
+  })
+
+  test('what follows a Connection: close of the client is not read', async () => {
+    const before = node.requests.length
+    expect(ids(await exchange(port, numbered(1, 'Connection: close\r\n') + SMUGGLED))).toEqual([1])
+    expect(node.requests.length).toBe(before + 1)
+  })
+
+  test('a connection outlives errors of JSON-RPC', async () => {
+    const client = await RawHttp.connect(port)
+    const tried = [call({ body: 'garbage' }), call().replace('free-key', 'no-such-key'), call({ body: '[]' }), call()]
+    const statuses: unknown[] = []
+    for (const request of tried) statuses.push((await client.send(request).answer())?.status)
+    client.end()
+    expect(statuses).toEqual([200, 401, 200, 200])
+  })
+
+  test('more than a hundred that wait are refused', async () => {
+    const before = node.requests.length
+    const waiting: (() => void)[] = []
+    node.script((request, socket, of) => {
+      waiting.push(() => answer(request, socket, of))
+      if (waiting.length === 100) for (const run of waiting) run()
+    })
+    const answers = await exchange(port, Array.from({ length: 120 }, (_, at) => numbered(at)).join(''))
+    expect(answers.map(({ status }) => status)).toEqual([...Array.from({ length: 100 }, () => 200), 503])
+    expect(answers.at(-1)!.headers['retry-after']).toBe('1')
+    expect(node.requests.length).toBe(before + 100)
+  })
+})
+
+describe('Expect: 100-continue', () => {
+  const expecting = (key = 'free-key'): string =>
+    `POST /eth HTTP/1.1\r\nHost: x\r\nApikey: ${key}\r\nExpect: 100-continue\r\nContent-Length: ${CALL.length}\r\n\r\n`
+
+  test('is met for a caller who may come in', async () => {
+    const client = await RawHttp.connect(port)
+    expect((await client.send(expecting()).answer())?.status).toBe(100)
+    expect((await client.send(CALL).answer())?.status).toBe(200)
+    client.end()
+  })
+
+  test('is not met for one who may not: the body need not be sent', async () => {
+    const client = await RawHttp.connect(port)
+    const refused = await client.send(expecting('no-such-key')).answer()
+    expect(refused).toMatchObject({ status: 401, headers: { connection: 'close' } })
+    client.end()
+  })
+
+  test('is not met for a body that is too large', async () => {
+    const client = await RawHttp.connect(port)
+    const refused = await client.send(expecting().replace(`Content-Length: ${CALL.length}`, 'Content-Length: 10001')).answer()
+    expect(refused?.status).toBe(413)
+    client.end()
+  })
+})
+
+test('a client that goes on sending a body that is too large still reads the answer', async () => {
+  const client = await RawHttp.connect(port)
+  client.send(call({ length: `Content-Length: 4000000\r\n`, body: ' '.repeat(4_000_000) }))
+  expect((await client.answers()).map(({ status }) => status)).toEqual([413])
+})
+
+test('of what a client sends a node sees the call and nothing else', async () => {
+  const before = node.requests.length
+  const secrets = ['Cookie: session=1', 'Authorization: Bearer abc', 'X-Api-Key: other', 'X-Forwarded-For: 10.0.0.1', 'X-Forwarded-Host: y', 'Forwarded: for=1']
+  const hops = [
+    'TE: trailers',
+    'Via: 1.1 x',
+    'Max-Forwards: 1',
+    'Proxy-Authorization: Basic eA==',
+    'Range: bytes=0-1',
+    'X-HTTP-Method-Override: GET',
+    'Accept-Encoding: br',
+  ]
+  const [served] = await exchange(
+    port,
+    call({ line: 'POST /eth?apikey=free-key&x=%0d%0ay HTTP/1.1', headers: [...secrets, ...hops, 'Connection: close', ''].join('\r\n') }),
+  )
+  expect(served!.status).toBe(200)
+  const [request] = node.requests.slice(before)
+  expect([...request!.headerNames].map((name) => name.toLowerCase()).sort()).toEqual([
+    'accept',
+    'accept-encoding',
+    'connection',
+    'content-length',
+    'content-type',
+    'host',
+    'user-agent',
+  ])
+  expect(request!.headers['host']).toBe(new URL(node.url).host)
+  expect(request!.headers['accept-encoding']).toBe('gzip')
+  expect(request).toMatchObject({ httpMethod: 'POST', path: '/' })
+})
