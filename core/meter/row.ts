@@ -19,6 +19,7 @@ export class Row<C extends Count> {
       for (const draw of draws) {
         draw.held = 0
         draw.retryAfterMs = 0
+        draw.isUncounted = false
         this.draws[this.size] = draw
         this.counts[this.size++] = countOf(draw)
       }

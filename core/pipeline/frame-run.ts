@@ -40,6 +40,8 @@ export interface Answer {
 
 const OVERLOADED = refuse('overloaded', 'too-many-frames', { message: 'The gateway is at its limit of calls in flight; try again', retryAfterMs: 1000 })
 
+const UNCOUNTED = refuse('overloaded', 'store-away', { message: 'What this call costs cannot be counted now; try again', retryAfterMs: 1000 })
+
 const TOO_LARGE = refuse('upstreamUnavailable', 'answer-too-large', { message: 'The answer is larger than this connection takes; ask for less, or over HTTP' })
 
 export class FrameRun implements FrameView {
@@ -197,7 +199,7 @@ export class FrameRun implements FrameView {
     for (let at = 0; at < wanting.length; at++) {
       const call = wanting[at]!
       const blocked = call.draws[verdicts[at]!]
-      if (blocked !== undefined) call.decide(blocked.refused(blocked), blocked.budget)
+      if (blocked !== undefined) call.decide(blocked.isUncounted ? UNCOUNTED : blocked.refused(blocked), blocked.budget)
     }
     if (this.session.destination.refuseTogether) this.refuseTheRest()
     this.forward()

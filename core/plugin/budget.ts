@@ -42,6 +42,8 @@ export interface Draw {
   resetMs: number
   /** Milliseconds until it fits if nobody else draws; Infinity when it never can because it is above the limit. 0 unless it was refused. */
   retryAfterMs: number
+  /** It was refused because the store of budgets is away, and not for want of room: the refusal is ours. */
+  isUncounted: boolean
   /** Which window the draw was taken from, so that a refund returns it there. The meter's own. */
   epoch: number
 }
@@ -56,5 +58,5 @@ export function draw(
   refused: (draw: Draw) => Refusal,
   unit: 'cu' | 'call' = 'cu',
 ): Draw {
-  return { budget, key, limit, window, cost, unit, refused, held: 0, remaining: 0, used: 0, resetMs: 0, retryAfterMs: 0, epoch: 0 }
+  return { budget, key, limit, window, cost, unit, refused, held: 0, remaining: 0, used: 0, resetMs: 0, retryAfterMs: 0, isUncounted: false, epoch: 0 }
 }
