@@ -1,37 +1,32 @@
 /**
- * The one file that wires the rooms: configuration → snapshot → lanes → listeners; start, reload, drain, stop.
- * Nothing but main.ts imports it.
+ * The one file that wires the rooms: configuration → snapshot → what serves → admin listener; start, reload, drain, stop.
+ * What serves is this process, or worker processes (worker.ts) of which this one is the primary. Nothing but main.ts
+ * imports it.
  */
-import { randomBytes } from 'node:crypto'
+import { availableParallelism } from 'node:os'
+import { extname } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { startAdmin } from './admin/server.ts'
 import { formatProblem } from './config/problem.ts'
 import { buildSnapshot } from './config/snapshot.ts'
 import { watchFiles } from './config/watch.ts'
 import { openMeter } from './meter/open.ts'
+import { answerMeterRequest } from './meter/remote.ts'
 import { coreMetrics } from './observe/core-metrics.ts'
 import { openLog } from './observe/log.ts'
 import { createMetrics } from './observe/metrics.ts'
-import { LiveSession } from './pipeline/session.ts'
-import { buildLanes } from './route/lanes.ts'
-import { acceptWebSockets } from './transport/handshake.ts'
-import { startHttp } from './transport/http.ts'
-import { UpstreamSet } from './upstream/set.ts'
+import { Service } from './service.ts'
+import { Workforce } from './workers/workforce.ts'
 import type { AddressInfo } from 'node:net'
 import type { AdminListener } from './admin/server.ts'
 import type { Problem } from './config/problem.ts'
-import type { FileVersion, Settings, Snapshot, SnapshotDeps } from './config/snapshot.ts'
+import type { Content, ListenAddress, Settings, Snapshot, SnapshotDeps, SnapshotResult } from './config/snapshot.ts'
 import type { FileWatch } from './config/watch.ts'
 import type { OpenMeter } from './meter/open.ts'
 import type { CoreMetrics } from './observe/core-metrics.ts'
 import type { Log } from './observe/log.ts'
 import type { MetricsRegistry } from './observe/metrics.ts'
-import type { Pipeline } from './pipeline/frame-run.ts'
-import type { Destination, Origin } from './pipeline/session.ts'
 import type { AnyPlugin } from './plugin/define.ts'
-import type { Lanes } from './route/lanes.ts'
-import type { Door, SocketCounts } from './transport/door.ts'
-import type { SocketSessions } from './transport/handshake.ts'
-import type { HttpListener } from './transport/http.ts'
 
 /** A configuration that cannot be used, with everything that is wrong with it. */
 export class ConfigurationError extends Error {
@@ -65,12 +60,30 @@ export interface Gateway {
   readonly log: Log
   /** Reads the configuration again; answers whether it is now in use. With any problem the snapshot before it serves on. */
   reload(): Promise<boolean>
+  /** Opens log files anew, after logrotate moved them. */
+  reopenLog(): void
   /** Stops accepting, finishes what is in flight within `drain_timeout`, and ends. Asking again cuts what is still open. */
   stop(): Promise<void>
+  /** The last thing that the process does: writes the log's last lines, and ends workers that are left. */
+  abort(): void
 }
 
-/** A hook that has not answered by then is at fault. Longer than any delay that limit-req or limit-conn may ask for. */
-const HOOK_TIMEOUT_MS = 30_000
+/** What serves clients: a service of this process, or several processes. */
+interface Engine {
+  /** Processes that serve. */
+  readonly workers: number
+  /** Where it listens, once it does. */
+  readonly address: AddressInfo
+  listen(address: ListenAddress, settings: Settings): Promise<void>
+  /** Serves this from now on. Answers what went wrong where only a part of it could. */
+  use(snapshot: Snapshot, content: Content): Promise<readonly string[]>
+  /** Why traffic should not come, as sentences. */
+  notReady(): readonly string[]
+  metrics(): Promise<string>
+  reopenLog(): void
+  drain(): Promise<void>
+  cut(): void
+}
 
 /** Starts a gateway. Rejects with ConfigurationError, or with what kept a listener or the store from opening. */
 export async function startGateway(options: GatewayOptions): Promise<Gateway> {
@@ -79,111 +92,117 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   const stop = new AbortController()
   const log = openLog({ level: 'info', file: undefined, now: options.now, onDropped: () => metrics.logLinesDropped.value++ })
   const deps: SnapshotDeps = { ...options, generation: 1, metrics: registry, log: (plugin) => log.forPlugin(plugin), stop: stop.signal }
-  const { snapshot, problems, warnings, files } = await buildSnapshot(options.configFile, deps)
-  if (snapshot === undefined) throw new ConfigurationError(problems)
-  const { settings } = snapshot
-  const meter = await openMeter(settings, { now: options.now, log, metrics: registry })
-  const upstreams = new UpstreamSet({ metrics: registry, log, version: options.version })
-  const gateway = new RunningGateway({ configFile: options.configFile, deps, registry, metrics, stop, log, meter, upstreams }, snapshot)
+  const loaded = await buildSnapshot(options.configFile, deps)
+  const { snapshot } = loaded
+  if (snapshot === undefined) throw new ConfigurationError(loaded.problems)
+  log.follow(snapshot.settings.log)
+  const meter = await openMeter(snapshot.settings, { now: options.now, log, metrics: registry })
+  const parts: Parts = { options, deps, registry, metrics, stop, log, meter }
+  const gateway = new RunningGateway(parts, engineOf(parts, snapshot, loaded.content), snapshot)
   try {
-    await gateway.listen(settings, files)
+    await gateway.start(loaded, snapshot)
   } catch (error) {
     await gateway.stop()
     throw error
   }
-  reportWarnings(log, warnings)
   return gateway
 }
 
 interface Parts {
-  readonly configFile: string
+  readonly options: GatewayOptions
   readonly deps: SnapshotDeps
   readonly registry: MetricsRegistry
   readonly metrics: CoreMetrics
   readonly stop: AbortController
   readonly log: Log
   readonly meter: OpenMeter
-  readonly upstreams: UpstreamSet
 }
 
-class RunningGateway implements Gateway, Door {
-  readonly pipeline: Pipeline
+/** What worker processes run: .ts in the repository and .js in the package, as this file is. */
+const PROGRAM = fileURLToPath(new URL(`main${extname(import.meta.url)}`, import.meta.url))
+
+function engineOf({ options, registry, metrics, stop, log, meter: { meter } }: Parts, snapshot: Snapshot, content: Content): Engine {
+  const workers = snapshot.settings.workers === 'auto' ? availableParallelism() : snapshot.settings.workers
+  if (workers > 1) {
+    const { configFile } = options
+    return new Workforce({ program: PROGRAM, workers, configFile, draw: (request) => answerMeterRequest(meter, request), registry, log }, snapshot, content)
+  }
+  const service = new Service({ registry, metrics, log, meter, version: options.version, now: options.now, stop }, snapshot)
+  return {
+    workers,
+    get address() {
+      return service.address
+    },
+    listen: (address, settings) => service.listen(address, settings),
+    use: (next) => {
+      service.use(next)
+      return Promise.resolve([])
+    },
+    notReady: () => [],
+    metrics: () => registry.text(),
+    reopenLog: () => undefined,
+    drain: () => service.drain(),
+    cut: () => service.cut(),
+  }
+}
+
+class RunningGateway implements Gateway {
   readonly log: Log
-  readonly sockets: SocketCounts
   private readonly parts: Parts
-  private readonly requestIdPrefix = randomBytes(6).toString('base64url')
-  private requestCount = 0
-  private logFile: string | undefined
-  private snapshot: Snapshot
-  private lanes: Lanes
-  private http: HttpListener | undefined
-  private socketSessions: SocketSessions | undefined
+  private readonly engine: Engine
+  private generation: number
+  private isListening = false
   private admin: AdminListener | undefined
   private watch: FileWatch | undefined
   private reloading: Promise<boolean> | undefined
   private stopped: Promise<void> | undefined
 
-  constructor(parts: Parts, snapshot: Snapshot) {
+  constructor(parts: Parts, engine: Engine, { generation }: Snapshot) {
     this.parts = parts
+    this.engine = engine
     this.log = parts.log
-    this.sockets = parts.metrics.sockets
-    this.pipeline = {
-      meter: parts.meter.meter,
-      log: parts.log,
-      hookTimeoutMs: HOOK_TIMEOUT_MS,
-      sessions: parts.metrics.sessions,
-      framesInFlight: parts.metrics.frames,
-      maxFramesInFlight: snapshot.settings.maxInFlight,
-      monotonicMs: () => performance.now(),
-    }
-    this.snapshot = snapshot
-    this.lanes = this.use(snapshot)
+    this.generation = generation
   }
 
   get address(): AddressInfo {
-    return this.http!.address
+    return this.engine.address
   }
 
   get adminAddress(): AddressInfo {
     return this.admin!.address
   }
 
-  async listen(settings: Settings, files: readonly FileVersion[]): Promise<void> {
-    this.http = await startHttp(this, settings.limits, settings.listen)
-    this.socketSessions = acceptWebSockets(this.http.server, this)
+  async start({ files, warnings }: SnapshotResult, { settings }: Snapshot): Promise<void> {
     this.admin = await startAdmin(
       {
-        notReady: () => (this.isDraining() ? ['draining'] : []),
-        metrics: () => this.parts.registry.text(),
+        notReady: () => this.notReady(),
+        metrics: () => this.engine.metrics(),
         metricsType: this.parts.registry.contentType,
         reports: {},
       },
       { ...settings.adminListen, log: this.log },
     )
+    await this.engine.listen(settings.listen, settings)
+    this.isListening = true
+    this.noteOutcome(true)
     this.watch = watchFiles(files, () => void this.reload())
-    this.log.info({ listen: text(this.address), admin: text(this.adminAddress), generation: this.snapshot.generation }, 'listening')
+    const { workers } = this.engine
+    this.log.info({ listen: text(this.address), admin: text(this.adminAddress), workers, generation: this.generation }, 'listening')
+    reportWarnings(this.log, warnings)
   }
 
-  enter(origin: Origin): LiveSession | undefined {
-    const destination = this.lanes(origin.host, origin.path)
-    if (destination === undefined) return undefined
-    return new LiveSession(origin, destination, `${this.requestIdPrefix}${(this.requestCount++).toString(36)}`, this.now())
+  private notReady(): readonly string[] {
+    if (this.isDraining()) return ['draining']
+    return this.isListening ? this.engine.notReady() : ['starting']
   }
 
-  find(host: string, path: string): Destination | undefined {
-    return this.lanes(host, path)
-  }
-
-  now(): number {
-    return this.parts.deps.now()
-  }
-
-  isDraining(): boolean {
+  private isDraining(): boolean {
     return this.stopped !== undefined
   }
 
-  refusedAtEdge(why: string): void {
-    this.parts.metrics.httpRefusal(why).value++
+  reopenLog(): void {
+    this.log.reopen()
+    this.engine.reopenLog()
   }
 
   reload(): Promise<boolean> {
@@ -192,58 +211,62 @@ class RunningGateway implements Gateway, Door {
     return next
   }
 
+  /** Never rejects. */
   private async reloadNow(): Promise<boolean> {
     if (this.isDraining()) return false
-    const { config } = this.parts.metrics
-    const { snapshot, problems, warnings, files } = await buildSnapshot(this.parts.configFile, { ...this.parts.deps, generation: this.snapshot.generation + 1 })
+    const { options, deps, metrics } = this.parts
+    const generation = this.generation + 1
+    const { snapshot, problems, warnings, files, content } = await buildSnapshot(options.configFile, { ...deps, generation })
     this.watch?.update(files)
-    config.lastReloadTimestamp.value = this.now() / 1000
-    config.lastReloadSuccess.value = snapshot === undefined ? 0 : 1
-    if (snapshot === undefined) {
-      config.refused.value++
-      this.log.error({ problems: problems.map(formatProblem) }, 'configuration refused, the last good one serves on')
+    const wrong = snapshot === undefined ? problems.map(formatProblem) : this.logProblems(snapshot.settings)
+    this.noteOutcome(wrong.length === 0)
+    if (snapshot === undefined || wrong.length > 0) {
+      metrics.config.refused.value++
+      this.log.error({ problems: wrong }, 'configuration refused, the last good one serves on')
       return false
     }
-    config.reloaded.value++
-    this.lanes = this.use(snapshot)
-    this.socketSessions?.rejudge()
-    this.log.info({ generation: snapshot.generation }, 'configuration reloaded')
+    metrics.config.reloaded.value++
+    this.generation = generation
+    const late = await this.engine.use(snapshot, content)
+    if (late.length > 0) this.log.error({ problems: late }, 'configuration refused by a worker, its last good one serves on there')
+    this.noteOutcome(late.length === 0)
+    this.log.info({ generation }, 'configuration reloaded')
     reportWarnings(this.log, warnings)
-    return true
+    return late.length === 0
   }
 
-  /** Makes a snapshot the one that new frames see; those under way keep theirs. */
-  private use(snapshot: Snapshot): Lanes {
-    this.parts.upstreams.update(snapshot.upstreams)
-    const { level, file } = snapshot.settings.log
-    this.log.setLevel(level)
-    if (file !== this.logFile) this.log.moveTo((this.logFile = file))
-    this.snapshot = snapshot
-    this.parts.metrics.config.generation.value = snapshot.generation
-    return buildLanes(snapshot, (id) => this.parts.upstreams.get(id), this.parts.registry)
+  /** Follows the configuration with the log; answers what is wrong when that fails. */
+  private logProblems({ log }: Settings): readonly string[] {
+    try {
+      this.log.follow(log)
+      return []
+    } catch (error) {
+      return [`log.file: cannot be opened (${(error as Error).message})`]
+    }
+  }
+
+  private noteOutcome(isGood: boolean): void {
+    const { config } = this.parts.metrics
+    config.generation.value = this.generation
+    config.lastReloadTimestamp.value = this.parts.options.now() / 1000
+    config.lastReloadSuccess.value = isGood ? 1 : 0
   }
 
   stop(): Promise<void> {
     if (this.stopped === undefined) this.stopped = this.drain()
-    else this.cut()
+    else this.engine.cut()
     return this.stopped
   }
 
-  private cut(): void {
-    this.socketSessions?.cut()
-    this.http?.cut()
+  abort(): void {
+    this.engine.cut()
+    this.log.flush()
   }
 
   private async drain(): Promise<void> {
     this.watch?.close()
-    if (this.http !== undefined) {
-      const cut = setTimeout(() => this.cut(), this.snapshot.settings.drainTimeoutMs)
-      this.socketSessions?.drain()
-      await this.http.drain()
-      clearTimeout(cut)
-    }
+    await this.engine.drain()
     this.parts.stop.abort()
-    await this.parts.upstreams.close()
     await this.parts.meter.close()
     await this.admin?.close()
     this.log.info({}, 'stopped')

@@ -1,11 +1,13 @@
 #!/usr/bin/env node
 /** The command line: argv, env, signals, exit codes. The only file that touches `process`. */
+import cluster from 'node:cluster'
 import { readFileSync } from 'node:fs'
 import { parseArgs } from 'node:util'
 import { plugins } from '../plugins/index.ts'
 import { check, plan } from './commands.ts'
 import { pluginManual } from './config/manual.ts'
 import { ConfigurationError, startGateway } from './gateway.ts'
+import { startWorker } from './worker.ts'
 import type { CommandContext } from './commands.ts'
 
 const USAGE = `usage: tollgate start [--config FILE]         runs the gateway (default conf/gateway.yaml)
@@ -57,11 +59,11 @@ async function start(configFile: string): Promise<number> {
     return 1
   }
   const { log } = gateway
-  process.on('exit', () => log.flush())
+  process.on('exit', () => gateway.abort())
   // A rejection nobody waits for is a bug, but no reason to take everybody's calls down.
   process.on('unhandledRejection', (error) => log.error({ err: error }, 'unhandled rejection'))
   process.on('SIGHUP', () => {
-    log.reopen()
+    gateway.reopenLog()
     void gateway.reload()
   })
   await new Promise<void>((resolve) => {
@@ -78,4 +80,17 @@ async function start(configFile: string): Promise<number> {
   return 0
 }
 
-process.exit(await run(process.argv.slice(2)))
+/** Runs a worker, which the primary starts. Signals that reach the whole group are the primary's business. */
+async function work(): Promise<number> {
+  for (const signal of ['SIGINT', 'SIGHUP'] as const) process.on(signal, () => undefined)
+  const worker = await startWorker({ ...context, version, nodeVersion: process.version })
+  if (worker === undefined) return 1
+  const { log } = worker
+  process.on('exit', () => log.flush())
+  process.on('unhandledRejection', (error) => log.error({ err: error }, 'unhandled rejection'))
+  process.on('SIGTERM', () => void worker.drain())
+  await worker.ended
+  return 0
+}
+
+process.exit(cluster.isWorker ? await work() : await run(process.argv.slice(2)))

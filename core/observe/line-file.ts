@@ -20,7 +20,7 @@ const WRITE_AFTER_MS = 200
 const RETRY_AFTER_MS = 200
 
 export class LineFile {
-  private path: string | undefined
+  path: string | undefined
   private readonly maxBytes: number
   private readonly onDropped: () => void
   private fd: number

@@ -3,7 +3,7 @@
  * in a bounded buffer, and what does not fit is dropped and counted. Nothing that is logged carries a key; should
  * a field of a tell-tale name ever do so, its value is replaced by `[redacted]`.
  *
- * Fields of every line: `level`, `time` (ISO 8601, UTC), `msg`; `plugin` where a plugin wrote it; `err` with type,
+ * Fields of every line: `level`, `time` (ISO 8601, UTC), `msg`; `worker` where several processes serve; `plugin` where a plugin wrote it; `err` with type,
  * message and stack for an error. The other fields are the writer's own.
  */
 import { pino } from 'pino'
@@ -17,6 +17,8 @@ export interface LogOptions {
   /** Path of the file, its directory made when missing; undefined writes to standard output. */
   readonly file: string | undefined
   readonly now: () => number
+  /** The number of the worker process that writes, in every line; undefined where there is one process. */
+  readonly worker?: number
   /** Bytes that wait for a slow destination. */
   readonly maxBufferBytes?: number
   /** Called for every line that found the buffer full. */
@@ -30,6 +32,8 @@ export interface Log extends PluginLog {
   setLevel(level: LogLevel): void
   /** Goes on in another file; undefined is standard output. Throws, and goes on with the old one, when that fails. */
   moveTo(file: string | undefined): void
+  /** Takes on the level, and goes on in the file where that is another one. Throws, and goes on in the old one, when that fails. */
+  follow(settings: { readonly level: LogLevel; readonly file: string | undefined }): void
   /** Opens the file anew after logrotate moved it. Goes on with the old one, and says so, when that fails. */
   reopen(): void
   /** Writes what waits at once: for the exit of the process, and nothing after it. */
@@ -61,12 +65,12 @@ const SECRET_FIELDS = [
 const CONTAINERS = ['headers', 'config', 'credential', 'query']
 
 /** Opens the log. Throws when the file cannot be opened. */
-export function openLog({ level, file, now, maxBufferBytes = MAX_BUFFER_BYTES, onDropped = () => undefined }: LogOptions): Log {
+export function openLog({ level, file, now, worker, maxBufferBytes = MAX_BUFFER_BYTES, onDropped = () => undefined }: LogOptions): Log {
   const lines = new LineFile(file, maxBufferBytes, onDropped)
   const root = pino(
     {
       level,
-      base: null,
+      base: worker === undefined ? null : { worker },
       timestamp: timestamps(now),
       formatters: { level: (label) => ({ level: label }) },
       redact: { paths: redactedPaths(), censor: '[redacted]' },
@@ -78,6 +82,10 @@ export function openLog({ level, file, now, maxBufferBytes = MAX_BUFFER_BYTES, o
     forPlugin: (plugin) => pluginLog(root, { plugin }),
     setLevel: (level) => void (root.level = level),
     moveTo: (to) => lines.moveTo(to),
+    follow: (settings) => {
+      if (settings.file !== lines.path) lines.moveTo(settings.file)
+      root.level = settings.level
+    },
     reopen: () => {
       try {
         lines.reopen()

@@ -35,10 +35,12 @@ export interface ListenOptions {
   readonly host: string
   readonly port: number
   readonly trustedProxies: readonly string[]
+  /** Whether other processes listen there too, each on a socket of its own (SO_REUSEPORT). */
+  readonly reusePort?: boolean
 }
 
 /** Starts to listen. Rejects when the address cannot be listened on. */
-export async function startHttp(door: Door, limits: TransportLimits, { host, port, trustedProxies }: ListenOptions): Promise<HttpListener> {
+export async function startHttp(door: Door, limits: TransportLimits, { host, port, trustedProxies, reusePort = false }: ListenOptions): Promise<HttpListener> {
   const connections = new Connections(limits, trustedProxies, (why) => door.refusedAtEdge(why))
   const server = createServer({
     maxHeaderSize: limits.maxHeaderBytes,
@@ -65,7 +67,7 @@ export async function startHttp(door: Door, limits: TransportLimits, { host, por
   server.on('clientError', (error: NodeJS.ErrnoException, socket) => unreadable(error, connections.of(socket), socket as Socket, door))
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject)
-    server.listen({ host: host === '' ? undefined : host, port }, () => {
+    server.listen({ host: host === '' ? undefined : host, port, reusePort }, () => {
       server.off('error', reject)
       server.on('error', (error) => cannotAccept(error, door))
       resolve()

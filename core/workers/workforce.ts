@@ -1,0 +1,167 @@
+/**
+ * Several processes that serve clients on one address, as one gateway: one configuration, one set of budgets, one set of
+ * metrics. The primary process serves nobody. It hands each worker the content of the configuration that it found good,
+ * so that all of them serve the same, also one that takes a dead one's place while the files on disk are broken.
+ *
+ * Where the system can (SO_REUSEPORT), each worker has a listening socket of its own and the system spreads connections
+ * over them; elsewhere node:cluster accepts in the primary and hands connections out.
+ */
+import cluster from 'node:cluster'
+import { createServer } from 'node:net'
+import { setTimeout as delay } from 'node:timers/promises'
+import { mergedFamilies, mergedText } from '../observe/exposition.ts'
+import { Member } from './member.ts'
+import type { AddressInfo, ListenOptions } from 'node:net'
+import type { ListenAddress, Snapshot } from '../config/snapshot.ts'
+import type { FamilyDump, MetricsDump } from '../observe/exposition.ts'
+import type { MetricsRegistry } from '../observe/metrics.ts'
+import type { PluginLog } from '../plugin/define.ts'
+import type { MeterReply, MeterRequest } from '../meter/remote.ts'
+import type { NumberedContent } from './messages.ts'
+import type { MemberDeps } from './member.ts'
+
+/** A worker that has not told its metrics by then is shown as it was when it last did. */
+const METRICS_WITHIN_MS = 1000
+/** Beyond the drain timeout, for a worker that did not keep to it. */
+const KILL_AFTER_MS = 2000
+/** The label that the metrics of the primary process itself have for `worker`. */
+const PRIMARY = 'primary'
+
+export interface WorkforceOptions {
+  /** What a worker process runs. */
+  readonly program: string
+  readonly workers: number
+  readonly configFile: string
+  /** Draws for a worker, where this process holds the budgets. */
+  readonly draw: ((request: MeterRequest) => MeterReply | undefined) | undefined
+  readonly registry: MetricsRegistry
+  readonly log: PluginLog
+}
+
+export class Workforce {
+  readonly workers: number
+  readonly #options: WorkforceOptions
+  readonly #members: readonly Member[]
+  #current: NumberedContent
+  #drainTimeoutMs: number
+  #listen: { readonly host: string; readonly port: number; readonly reusePort: boolean } | undefined
+  #address: AddressInfo | undefined
+  /** What ended processes counted: a sum must not fall when one of them dies. */
+  #ended: readonly FamilyDump[] = []
+
+  constructor(options: WorkforceOptions, snapshot: Snapshot, content: NumberedContent['content']) {
+    this.#options = options
+    this.workers = options.workers
+    this.#current = { generation: snapshot.generation, content }
+    this.#drainTimeoutMs = snapshot.settings.drainTimeoutMs
+    cluster.setupPrimary({ exec: options.program, args: [], serialization: 'advanced' })
+    const { registry, log } = options
+    const serving = registry.gauge('tollgate_workers', 'Worker processes that serve clients.', [])()
+    const deps: MemberDeps = {
+      assignment: (worker) => ({
+        ...this.#current,
+        worker,
+        workers: options.workers,
+        configFile: options.configFile,
+        listen: this.#listen!,
+        asksForBudgets: options.draw !== undefined,
+      }),
+      draw: (request) => options.draw?.(request),
+      serves: () => serving.value++,
+      ended: (metrics, hasServed) => {
+        if (hasServed) serving.value--
+        if (metrics !== undefined) this.#remember(metrics.families)
+      },
+      restarts: registry.counter('tollgate_worker_restarts_total', 'Worker processes that ended unasked and were replaced.', [])(),
+      log,
+    }
+    this.#members = Array.from({ length: options.workers }, (_, at) => new Member(at + 1, deps))
+  }
+
+  get address(): AddressInfo {
+    return this.#address!
+  }
+
+  /** Starts all workers. Rejects with what kept the first of them that failed from serving, once none is left. */
+  async listen(address: ListenAddress): Promise<void> {
+    this.#listen = await claim(address)
+    try {
+      const [first] = await Promise.all(this.#members.map((member) => member.start()))
+      this.#address = first
+    } catch (error) {
+      await this.drain()
+      throw error
+    }
+  }
+
+  /** Has all workers serve this from now on. A worker that cannot serves what it did before. Answers what they had to say. */
+  async use(snapshot: Snapshot, content: NumberedContent['content']): Promise<readonly string[]> {
+    this.#current = { generation: snapshot.generation, content }
+    this.#drainTimeoutMs = snapshot.settings.drainTimeoutMs
+    const answers = await Promise.all(this.#members.map((member) => member.ask('configure', this.#current)))
+    return answers.flatMap((problems, at) => (problems ?? []).map((problem) => `worker ${at + 1}: ${problem}`))
+  }
+
+  /** Traffic may come as long as there is one worker that takes it. */
+  notReady(): readonly string[] {
+    const reasons = this.#members.map((member) => member.notReady)
+    return reasons.some((some) => some.length === 0) ? [] : reasons.flat()
+  }
+
+  /** What all processes counted, as one text. */
+  async metrics(): Promise<string> {
+    const late = delay(METRICS_WITHIN_MS, undefined, { ref: false })
+    const parts = new Map<string, MetricsDump>([[PRIMARY, await this.#options.registry.dump()]])
+    await Promise.all(
+      this.#members.map(async (member) => {
+        const metrics = await Promise.race([member.ask('metrics', undefined), late])
+        if (metrics !== undefined) member.metrics = metrics
+      }),
+    )
+    for (const member of this.#members) if (member.metrics !== undefined) parts.set(String(member.number), member.metrics)
+    return mergedText(parts, this.#ended)
+  }
+
+  reopenLog(): void {
+    for (const member of this.#members) member.tell({ kind: 'reopen-log' })
+  }
+
+  /** Lets all workers answer what they have begun, and end. */
+  async drain(): Promise<void> {
+    await Promise.all(this.#members.map((member) => member.stop(this.#drainTimeoutMs + KILL_AFTER_MS)))
+  }
+
+  /** Ends all workers at once. */
+  cut(): void {
+    for (const member of this.#members) member.kill()
+  }
+
+  #remember(families: readonly FamilyDump[]): void {
+    this.#ended = mergedFamilies([this.#ended, families.filter(({ declared }) => declared.type !== 'gauge')])
+  }
+}
+
+/**
+ * Makes sure that the address is free: on a shared port, a gateway that runs already would otherwise go on to get some of
+ * the connections. Finds out on the way which port it is where any will do, and whether processes can share it.
+ */
+async function claim({ host, port }: ListenAddress): Promise<{ readonly host: string; readonly port: number; readonly reusePort: boolean }> {
+  const claimed = await tryListen({ ...(host !== '' && { host }), port })
+  const reusePort = await tryListen({ host: '127.0.0.1', port: 0, reusePort: true }).then(
+    () => true,
+    () => false,
+  )
+  return { host, port: claimed.port, reusePort }
+}
+
+/** Listens for a moment. */
+function tryListen(options: ListenOptions): Promise<AddressInfo> {
+  return new Promise((resolve, reject) => {
+    const server = createServer()
+    server.once('error', reject)
+    server.listen(options, () => {
+      const address = server.address() as AddressInfo
+      server.close(() => resolve(address))
+    })
+  })
+}
