@@ -64,7 +64,7 @@ const Limits = Type.Object(
     }),
     headers_timeout: Duration({ default: '10s', description: 'For all headers of a request to arrive.' }),
     request_timeout: Duration({ default: '15s', description: 'For a whole request to arrive.' }),
-    write_timeout: Duration({ default: '30s', description: 'For a client to take its answer, beside a second for every 64 KiB; then the connection is cut.' }),
+    write_timeout: Duration({ default: '30s', description: 'How long a client may take nothing of its answer, and for all of it beside a second for every 64 KiB; then the connection is cut.' }),
     keep_alive_timeout: Duration({ default: '65s', description: 'How long an idle connection of a client is kept.' }),
     compress_over: bytes('Answers under this many bytes are not compressed.', 1024),
   },

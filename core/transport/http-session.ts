@@ -11,6 +11,7 @@ import { compressed, wantsGzip } from './compress.ts'
 import { edge } from './edge.ts'
 import { endLingering } from './linger.ts'
 import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { Socket } from 'node:net'
 import type { Document } from '../jsonrpc/encode.ts'
 import type { Answer } from '../pipeline/frame-run.ts'
 import type { LiveSession } from '../pipeline/session.ts'
@@ -32,6 +33,7 @@ export class HttpSession {
   private readonly door: Door
   private readonly limits: TransportLimits
   private run: FrameRun | undefined
+  private isOpening = true
   private isOver = false
   /** Runs while the client takes its answer. */
   private writing: NodeJS.Timeout | undefined
@@ -52,7 +54,8 @@ export class HttpSession {
   open(): void {
     this.response.on('close', () => this.closed())
     openSession(this.session, this.door.pipeline, (answer) => {
-      if (this.isOver) return
+      this.isOpening = false
+      if (this.response.destroyed) return this.end()
       if (answer !== undefined) return this.respond(answer)
       const refusal = this.wrongWithBody()
       if (refusal !== undefined) this.refuse(refusal)
@@ -111,7 +114,7 @@ export class HttpSession {
     clearTimeout(this.writing)
     this.connection.answered()
     if (this.connection.arriving === this) this.connection.arriving = undefined
-    if (this.isOver) return
+    if (this.isOver || this.isOpening) return // what is still being opened closes once it is open
     if (this.run === undefined) this.end()
     else this.run.cancel()
   }
@@ -183,14 +186,21 @@ export class HttpSession {
     if (response.writableLength > 0) this.limitWriting(documentBytes(document))
   }
 
-  /** Cuts the connection when the client has not taken the answer in time. The time of an answer that has to wait for earlier ones has not begun. */
+  /** Cuts the connection when the client takes nothing of the answer for a while, or not all of it in time. */
   private limitWriting(bytes: number): void {
-    const dueMs = this.limits.writeTimeoutMs + (bytes / MIN_READ_BYTES_PER_S) * 1000
-    this.writing = setTimeout(() => {
+    const { writeTimeoutMs } = this.limits
+    this.response.setTimeout(writeTimeoutMs) // without progress; begins once the answers before it have left
+    const cut = (): void => {
       const { socket } = this.response
-      if (socket === null) return this.limitWriting(bytes)
-      this.door.refusedAtEdge('not-read')
-      socket.destroy()
-    }, dueMs)
+      if (socket === null) this.limitWriting(bytes)
+      else cutUnread(socket, this.door)
+    }
+    this.writing = setTimeout(cut, writeTimeoutMs + (bytes / MIN_READ_BYTES_PER_S) * 1000)
   }
+}
+
+/** Cuts off a client that does not take its answer. */
+export function cutUnread(socket: Socket, door: Door): void {
+  door.refusedAtEdge('not-read')
+  socket.destroy()
 }

@@ -7,7 +7,7 @@ import { encodeRefusal, refusalHeaders } from '../pipeline/frame-run.ts'
 import { errors } from '../jsonrpc/errors.ts'
 import { Connections, MAX_PIPELINED } from './connections.ts'
 import { edge, wrongWithHead } from './edge.ts'
-import { HttpSession } from './http-session.ts'
+import { HttpSession, cutUnread } from './http-session.ts'
 import { endLingering } from './linger.ts'
 import { peerOf, readTarget } from './target.ts'
 import type { IncomingMessage, Server, ServerResponse } from 'node:http'
@@ -64,6 +64,7 @@ export async function startHttp(door: Door, limits: TransportLimits, { host, por
     door.refusedAtEdge(edge.method.why)
     connections.of(socket).endWith(edge.method)
   })
+  server.on('timeout', (socket) => timedOut(socket, connections.of(socket), door))
   server.on('clientError', (error: NodeJS.ErrnoException, socket) => unreadable(error, connections.of(socket), socket as Socket, door))
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject)
@@ -88,6 +89,12 @@ export async function startHttp(door: Door, limits: TransportLimits, { host, por
 /** What may not is refused as any request is. An upgrade while answers are under way would write into the middle of them. */
 function mayBecomeWebSocket(request: IncomingMessage, connections: Connections, { maxHeaders }: TransportLimits): boolean {
   return request.method === 'GET' && connections.of(request.socket).pending === 0 && wrongWithHead(request, maxHeaders) === undefined
+}
+
+/** Nothing has moved on a connection for as long as it may idle, or for as long as a client may leave its answer unread. */
+function timedOut(socket: Socket, connection: Connection, door: Door): void {
+  if (socket.writableLength > 0) cutUnread(socket, door)
+  else if (connection.pending === 0) socket.destroy()
 }
 
 /** Out of file descriptors: a connection that was asked for is lost, and the others go on. */

@@ -54,7 +54,10 @@ export class SocketSession implements Subscriber, Traffic {
   private undecodable = 0
   private unansweredPings = 0
   private isJudging = false
+  /** A newer snapshot came while the session was judged. */
+  private mustJudgeAgain = false
   private isClosing = false
+  private hasEnded = false
   private pushTail: Promise<void> | undefined
   private pinger: NodeJS.Timeout | undefined
   private lifetime: NodeJS.Timeout | undefined
@@ -190,7 +193,8 @@ export class SocketSession implements Subscriber, Traffic {
 
   /** Judges the session by the snapshot of now. What was admitted under the old one goes on; the next message is judged by the new. */
   rejudge(): void {
-    if (this.isClosing || this.isJudging) return
+    if (this.isClosing) return
+    if (this.isJudging) return void (this.mustJudgeAgain = true)
     const { session, door } = this
     const destination = door.find(session.host, session.path)
     if (destination?.chain.webSocket === undefined) return this.close(POLICY_VIOLATION, 'this path serves no WebSocket any more')
@@ -200,6 +204,11 @@ export class SocketSession implements Subscriber, Traffic {
     openSession(session, door.pipeline, (answer) => {
       this.isJudging = false
       const { refusal } = session
+      if (this.hasEnded) return closeSession(session, door.pipeline)
+      if (this.mustJudgeAgain) {
+        this.mustJudgeAgain = false
+        return this.rejudge()
+      }
       if (refusal !== undefined) return this.close(refusal.name === 'unauthorized' ? UNAUTHORIZED : POLICY_VIOLATION, refusal.why)
       if (answer !== undefined) return this.close(POLICY_VIOLATION, 'not served any more')
       this.limitLifetime()
@@ -265,7 +274,8 @@ export class SocketSession implements Subscriber, Traffic {
     clearTimeout(this.expiry)
     for (const run of this.runs) run.cancel()
     for (const run of this.closers) run(code === NO_STATUS || code === ABNORMAL ? GOING_AWAY : code, reason)
-    closeSession(this.session, this.door.pipeline)
+    this.hasEnded = true
+    if (!this.isJudging) closeSession(this.session, this.door.pipeline) // what is still being opened closes once it is open
     this.gone()
   }
 }

@@ -26,8 +26,14 @@ afterAll(async () => {
 })
 
 /** A request as text: by default a call that is served. */
-function call({ line = 'POST /eth HTTP/1.1', headers = '', body = CALL, host = 'Host: x\r\n', length = `Content-Length: ${body.length}\r\n` } = {}): string {
-  return `${line}\r\n${host}Apikey: free-key\r\n${length}${headers}\r\n${body}`
+function call({
+  line = 'POST /eth HTTP/1.1',
+  headers = '',
+  body = CALL,
+  host = 'Host: x\r\n',
+  length,
+}: Partial<Record<'line' | 'headers' | 'body' | 'host' | 'length', string>> = {}): string {
+  return `${line}\r\n${host}Apikey: free-key\r\n${length ?? `Content-Length: ${body.length}\r\n`}${headers}\r\n${body}`
 }
 
 const chunked = (size = CALL.length.toString(16), rest = '0\r\n\r\n') => ({ length: 'Transfer-Encoding: chunked\r\n', body: `${size}\r\n${CALL}\r\n${rest}` })
