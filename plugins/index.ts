@@ -17,6 +17,7 @@ import prometheus from './prometheus.ts'
 import proxyRewrite from './proxy-rewrite.ts'
 import realIp from './real-ip.ts'
 import requestId from './request-id.ts'
+import responseCache from './response-cache.ts'
 import whitelist from './whitelist.ts'
 import wsJsonrpcProxy from './ws-jsonrpc-proxy.ts'
 import type { AnyPlugin } from '#plugin'
@@ -40,6 +41,7 @@ export const plugins: readonly AnyPlugin[] = [
   proxyRewrite,
   realIp,
   requestId,
+  responseCache,
   whitelist,
   wsJsonrpcProxy,
 ]

@@ -25,7 +25,7 @@ export function readBlock(value: unknown): Block | undefined {
   return Number.isSafeInteger(number) ? number : undefined
 }
 
-/** Whether a value is a block's hash. */
+/** Whether a value is a hash as blocks and transactions have one. */
 export function isBlockHash(value: unknown): boolean {
   return typeof value === 'string' && HASH.test(value)
 }
