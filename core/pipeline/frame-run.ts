@@ -2,18 +2,20 @@
  * One frame on its way through a chain: decode, access, charge, upstream, reply, answer, log. A flat loop over
  * precomputed lists that waits only where something has to be waited for. `done` is called exactly once.
  */
-import { documentBytes, encodeError, encodeErrorText, encodeResult, joinBatch } from '../jsonrpc/encode.ts'
+import { documentBytes } from '../jsonrpc/encode.ts'
 import { errors } from '../jsonrpc/errors.ts'
 import { RpcFault } from '../jsonrpc/frame.ts'
 import { refuse } from '../plugin/outcome.ts'
+import { encodeAnswers, refusalHeaders } from './answer.ts'
 import { faulted, isPromise, settle } from './hooks.ts'
 import { LiveCall } from './live-call.ts'
-import type { Document } from '../jsonrpc/encode.ts'
-import type { Frame, RpcRequest } from '../jsonrpc/frame.ts'
+import { outcomesOf, requestsOf } from './parts.ts'
+import type { Frame } from '../jsonrpc/frame.ts'
 import type { Draw } from '../plugin/budget.ts'
 import type { CounterHandle } from '../plugin/metrics.ts'
 import type { Outcome, Refusal } from '../plugin/outcome.ts'
 import type { FrameView } from '../plugin/session.ts'
+import type { Answer } from './answer.ts'
 import type { Chain, Step } from './chain.ts'
 import type { Asking } from './hooks.ts'
 import type { ExchangeContext, Meter, Upstream } from './ports.ts'
@@ -30,19 +32,9 @@ export interface Pipeline extends Asking {
   readonly maxFramesInFlight: number
 }
 
-/** What the client gets. `document` is undefined when nothing is to be said (notifications only). */
-export interface Answer {
-  readonly document: Document | undefined
-  readonly status: number
-  /** Headers that the outcome brings, beside the session's own. */
-  readonly headers: Readonly<Record<string, string>> | undefined
-}
-
 const OVERLOADED = refuse('overloaded', 'too-many-frames', { message: 'The gateway is at its limit of calls in flight; try again', retryAfterMs: 1000 })
 
 const UNCOUNTED = refuse('overloaded', 'store-away', { message: 'What this call costs cannot be counted now; try again', retryAfterMs: 1000 })
-
-const TOO_LARGE = refuse('upstreamUnavailable', 'answer-too-large', { message: 'The answer is larger than this connection takes; ask for less, or over HTTP' })
 
 export class FrameRun implements FrameView {
   readonly session: LiveSession
@@ -233,18 +225,14 @@ export class FrameRun implements FrameView {
     const resume = (outcomes: readonly Outcome[] | undefined): void => {
       this.upstreamMs = this.pipeline.monotonicMs() - sentAt
       this.exchange = undefined
-      for (let at = 0; at < alive.length; at++) alive[at]!.decide(outcomes?.[at] ?? refuse('internal', 'upstream-fault'), undefined)
+      const own = outcomesOf(alive, outcomes ?? [])
+      for (let at = 0; at < alive.length; at++) alive[at]!.decide(own[at] ?? refuse('internal', 'upstream-fault'), undefined)
       this.reply()
     }
-    this.upstream
-      .exchange(
-        alive.map((call) => call.request as RpcRequest),
-        this.exchange,
-      )
-      .then(resume, (error: unknown) => {
-        this.pipeline.log.error({ err: error, upstream: this.upstream.id }, 'the upstream failed')
-        resume(undefined)
-      })
+    this.upstream.exchange(requestsOf(alive), this.exchange).then(resume, (error: unknown) => {
+      this.pipeline.log.error({ err: error, upstream: this.upstream.id }, 'the upstream failed')
+      resume(undefined)
+    })
   }
 
   private reply(): void {
@@ -282,7 +270,7 @@ export class FrameRun implements FrameView {
   }
 
   private answer(): void {
-    const { document, refusal } = encodeAnswers(this)
+    const { document, refusal } = encodeAnswers(this.calls, this.isBatch, this.session.maxAnswerBytes, this.requestId)
     this.status = document === undefined ? 204 : refusal === undefined ? 200 : (refusal.status ?? errors[refusal.name].status)
     this.responseBytes = document === undefined ? 0 : documentBytes(document)
     this.totalMs = this.pipeline.monotonicMs() - this.startedAt
@@ -320,51 +308,4 @@ function settleDraws(call: LiveCall, meter: Meter): void {
     if (draw.held > price) meter.refund(draw, draw.held - price)
     else if (draw.held < price && draw.held > 0) meter.overdraw(draw, price - draw.held)
   }
-}
-
-/** The frame's answer, and the refusal when every call that is answered was refused alike. */
-function encodeAnswers(frame: FrameRun): { document: Document | undefined; refusal: Refusal | undefined } {
-  const answers: Document[] = []
-  let refusal: Refusal | undefined
-  let isAlike = true
-  let bytes = 0
-  for (const call of frame.calls) {
-    if (call.isNotification) continue
-    let outcome = call.outcome!
-    if (outcome.kind !== 'refusal' && (bytes += outcome.payload.length) > frame.session.maxAnswerBytes) {
-      bytes -= outcome.payload.length
-      outcome = TOO_LARGE
-    }
-    if (outcome.kind !== 'refusal' || (refusal !== undefined && outcome.name !== refusal.name)) isAlike = false
-    else if (refusal === undefined || (outcome.retryAfterMs ?? 0) > (refusal.retryAfterMs ?? 0)) refusal = outcome
-    answers.push(encodeOutcome(call.id, outcome, frame.requestId))
-  }
-  if (answers.length === 0) return { document: undefined, refusal: undefined }
-  return { document: frame.isBatch ? joinBatch(answers) : answers[0], refusal: isAlike ? refusal : undefined }
-}
-
-function encodeOutcome(id: string, outcome: Outcome, requestId: string): Document {
-  if (outcome.kind === 'result') return encodeResult(id, outcome.payload)
-  if (outcome.kind === 'error') return encodeErrorText(id, outcome.payload)
-  return encodeRefusal(id, outcome, requestId)
-}
-
-/** A refusal as a JSON-RPC error; also for answers to sessions that never had a frame. */
-export function encodeRefusal(id: string, refusal: Refusal, requestId: string): string {
-  const row = errors[refusal.name]
-  const retryAfterMs = refusal.retryAfterMs
-  return encodeError(id, row.code, refusal.message ?? row.message, {
-    reason: refusal.why,
-    ...(retryAfterMs !== undefined && Number.isFinite(retryAfterMs) && { retry_after_ms: Math.ceil(retryAfterMs) }),
-    ...(refusal.cu !== undefined && { cu: refusal.cu }),
-    ...(refusal.limit !== undefined && { limit: refusal.limit }),
-    request_id: requestId,
-  })
-}
-
-/** The HTTP headers that a refusal brings: its own, and Retry-After in whole seconds (RFC 9110 section 10.2.3). */
-export function refusalHeaders(refusal: Refusal): Record<string, string> | undefined {
-  const { headers, retryAfterMs } = refusal
-  if (retryAfterMs === undefined || !Number.isFinite(retryAfterMs)) return headers
-  return { ...headers, 'Retry-After': String(Math.ceil(retryAfterMs / 1000)) }
 }

@@ -15,6 +15,8 @@ export class LiveCall implements Call {
   readonly frame: FrameView
   /** What goes upstream; undefined where the entry was no request. */
   request: RpcRequest | undefined
+  /** What goes upstream in place of `request`, where the call is asked in parts. */
+  parts: readonly RpcRequest[] | undefined
   readonly method: string
   readonly isNotification: boolean
   /** Source text of the id that the answer carries. */
@@ -57,9 +59,13 @@ export class LiveCall implements Call {
 
   replaceParams(value: unknown): void {
     if (this.request === undefined) return
-    const { id, method, methodText } = this.request
-    this.request = new RpcRequest(id, method, methodText, jsonWire(value))
+    this.request = withParams(this.request, value)
     this.parsed = { value }
+  }
+
+  askInParts(paramsOfParts: readonly unknown[]): void {
+    const { request } = this
+    if (request !== undefined) this.parts = paramsOfParts.map((params) => withParams(request, params))
   }
 
   get charged(): number {
@@ -83,4 +89,8 @@ export class LiveCall implements Call {
     this.outcome = outcome
     this.decidedBy = by
   }
+}
+
+function withParams({ id, method, methodText }: RpcRequest, params: unknown): RpcRequest {
+  return new RpcRequest(id, method, methodText, jsonWire(params))
 }

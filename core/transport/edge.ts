@@ -4,7 +4,7 @@
  */
 import { STATUS_CODES } from 'node:http'
 import { errors } from '../jsonrpc/errors.ts'
-import { encodeRefusal, refusalHeaders } from '../pipeline/frame-run.ts'
+import { encodeRefusal, refusalHeaders } from '../pipeline/answer.ts'
 import { refuse } from '../plugin/outcome.ts'
 import type { IncomingMessage } from 'node:http'
 import type { Refusal, RefusalDetails } from '../plugin/outcome.ts'

@@ -4,7 +4,7 @@
  */
 import { WebSocketServer } from 'ws'
 import { errors } from '../jsonrpc/errors.ts'
-import { encodeRefusal, refusalHeaders } from '../pipeline/frame-run.ts'
+import { encodeRefusal, refusalHeaders } from '../pipeline/answer.ts'
 import { closeSession, openSession } from '../pipeline/open.ts'
 import { refuse } from '../plugin/outcome.ts'
 import { edge, headOf } from './edge.ts'

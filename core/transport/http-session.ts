@@ -2,7 +2,8 @@
  * One HTTP request: a session with one frame. Its body is read up to the limit, its answer is written in one go, and a
  * client that does not take the answer is cut off.
  */
-import { encodeRefusal, FrameRun, refusalHeaders } from '../pipeline/frame-run.ts'
+import { encodeRefusal, refusalHeaders } from '../pipeline/answer.ts'
+import { FrameRun } from '../pipeline/frame-run.ts'
 import { closeSession, openSession } from '../pipeline/open.ts'
 import { documentBytes } from '../jsonrpc/encode.ts'
 import { errors } from '../jsonrpc/errors.ts'
@@ -13,7 +14,7 @@ import { endLingering } from './linger.ts'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import type { Document } from '../jsonrpc/encode.ts'
-import type { Answer } from '../pipeline/frame-run.ts'
+import type { Answer } from '../pipeline/answer.ts'
 import type { LiveSession } from '../pipeline/session.ts'
 import type { HttpAnswer, Refusal } from '../plugin/outcome.ts'
 import type { Connection } from './connections.ts'

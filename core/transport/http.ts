@@ -3,7 +3,7 @@
  * the chain's business. node:http parses (RFC 9112); what it leaves open is closed here.
  */
 import { createServer } from 'node:http'
-import { encodeRefusal, refusalHeaders } from '../pipeline/frame-run.ts'
+import { encodeRefusal, refusalHeaders } from '../pipeline/answer.ts'
 import { errors } from '../jsonrpc/errors.ts'
 import { Connections, MAX_PIPELINED } from './connections.ts'
 import { edge, wrongWithHead } from './edge.ts'
