@@ -1,0 +1,66 @@
+/**
+ * The reference for Node: node:http in front of undici, and no policy at all. What any gateway in JavaScript pays before it
+ * has done anything. Arguments: port, port of the node, and `request`, `dispatch` or `pipe`.
+ */
+import { createServer } from 'node:http'
+import { Pool } from 'undici'
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { Dispatcher } from 'undici'
+
+/** How undici is used. */
+export type ReferenceMode = 'request' | 'dispatch' | 'pipe'
+
+const [port, nodePort, mode] = process.argv.slice(2)
+const pool = new Pool(`http://127.0.0.1:${nodePort}`, { connections: 512, pipelining: 1 })
+const headers = { 'content-type': 'application/json' }
+
+type Answer = (request: IncomingMessage, response: ServerResponse, body: Buffer) => void
+
+/** undici's `request`, the body read as a whole. */
+const viaRequest: Answer = (request, response, body) => {
+  const asked = pool.request({ method: 'POST', path: request.url!, headers, body })
+  asked.then(async (answer) => end(response, answer.statusCode, Buffer.from(await answer.body.arrayBuffer()))).catch(() => end(response, 502, Buffer.alloc(0)))
+}
+
+/** undici's `dispatch`: its callbacks, without streams. */
+const viaDispatch: Answer = (request, response, body) => {
+  let status = 502
+  let first: Buffer | undefined
+  let more: Buffer[] | undefined
+  const handler: Dispatcher.DispatchHandler = {
+    onRequestStart: () => undefined,
+    onResponseStart: (_controller, statusCode) => void (status = statusCode),
+    onResponseData: (_controller, chunk) => {
+      if (first === undefined) first = chunk
+      else (more ??= [first]).push(chunk)
+    },
+    onResponseEnd: () => end(response, status, more === undefined ? (first ?? Buffer.alloc(0)) : Buffer.concat(more)),
+    onResponseError: () => end(response, 502, Buffer.alloc(0)),
+  }
+  pool.dispatch({ method: 'POST', path: request.url!, headers, body }, handler)
+}
+
+/** undici's `stream` into the answer, nothing collected. */
+const viaPipe: Answer = (request, response, body) => {
+  pool
+    .stream({ method: 'POST', path: request.url!, headers, body }, ({ statusCode, headers: { 'content-length': length } }) => {
+      response.writeHead(statusCode, { 'Content-Type': 'application/json', 'Content-Length': String(length) })
+      return response
+    })
+    .catch(() => response.destroy())
+}
+
+function end(response: ServerResponse, status: number, body: Buffer): void {
+  response.writeHead(status, { 'Content-Type': 'application/json', 'Content-Length': body.length })
+  response.end(body)
+}
+
+const modes: Readonly<Record<ReferenceMode, Answer>> = { request: viaRequest, dispatch: viaDispatch, pipe: viaPipe }
+const answer = modes[mode as ReferenceMode]
+if (!Object.hasOwn(modes, mode ?? '')) throw new Error('usage: node-reference.ts PORT NODE_PORT request|dispatch|pipe')
+
+createServer({ noDelay: true, keepAliveTimeout: 65_000 }, (request, response) => {
+  const chunks: Buffer[] = []
+  request.on('data', (chunk: Buffer) => chunks.push(chunk))
+  request.on('end', () => answer(request, response, chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks)))
+}).listen(Number(port), '127.0.0.1')
