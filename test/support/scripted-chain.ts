@@ -23,7 +23,7 @@ export class ScriptedChain {
   /** By number; the first is block 0. */
   readonly blocks: ScriptedBlock[] = []
   private readonly listeners = new Set<(event: ChainEvent) => void>()
-  private salt = 0
+  private branch = 0
 
   constructor(head = 0) {
     for (let number = 0; number <= head; number++) this.append([])
@@ -38,9 +38,9 @@ export class ScriptedChain {
     for (let i = 0; i < count; i++) this.tell({ removed: [], added: [this.append(logs)] })
   }
 
-  /** Replaces the newest `depth` blocks by `length` others. */
-  reorg(depth: number, length = depth, logs: readonly ScriptedLog[] = []): void {
-    this.salt++
+  /** Replaces the newest `depth` blocks by `length` others. Branches of the same number are the same. */
+  reorg(depth: number, length = depth, logs: readonly ScriptedLog[] = [], branch = this.branch + 1): void {
+    this.branch = branch
     const replaced = this.blocks.splice(this.blocks.length - depth)
     const removed = replaced.flatMap((block) => block.logs.map((log) => ({ ...log, removed: true }))).toReversed()
     this.tell({ removed, added: Array.from({ length }, () => this.append(logs)) })
@@ -55,7 +55,7 @@ export class ScriptedChain {
     const number = this.blocks.length
     const parentHash = this.blocks.at(-1)?.hash ?? `0x${'0'.repeat(64)}`
     const hash = `0x${createHash('sha256')
-      .update(`${parentHash} ${number} ${this.salt} ${JSON.stringify(logs)}`)
+      .update(`${parentHash} ${number} ${this.branch} ${JSON.stringify(logs)}`)
       .digest('hex')}`
     const block: ScriptedBlock = {
       number,

@@ -213,6 +213,7 @@ export class Feed implements Sink {
     if (this.wasLive) this.owner.terms.counts.resubscribes.value++
     this.wasLive = true
     if (this.missed !== undefined && this.missed.newest === undefined) this.begin(this.missed)
+    this.noteHead()
     for (const listener of this.waiting) this.admit(listener)
     this.waiting.clear()
     const queue = this.queue
@@ -236,10 +237,15 @@ export class Feed implements Sink {
 
   private pass(event: Wire, method: Wire): void {
     if (this.missed !== undefined && !this.missed.admit(event)) return
+    this.noteHead()
+    this.deliver(event, method)
+  }
+
+  /** New heads tell where the chain stands; logs tell that it has come at least so far. */
+  private noteHead(): void {
     const newest = this.missed?.newest
     const isExact = this.subscription.replayable === 'newHeads'
     if (newest !== undefined && (isExact || newest > (this.owner.head ?? -1))) this.owner.noteHead(newest)
-    this.deliver(event, method)
   }
 
   private deliver(event: Wire, method: Wire): void {

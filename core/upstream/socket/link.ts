@@ -81,7 +81,7 @@ export class Link {
   private pingsWithoutCalls = 0
   private sweeper: NodeJS.Timeout | undefined
   private hasHeard = false
-  private heardAt: number
+  private heardAt = 0
   /** When a node that left a call unanswered in silence was asked for a sign of life. */
   private probedAt: number | undefined
 
@@ -92,7 +92,6 @@ export class Link {
     this.terms = terms
     this.gauge = gauge
     this.isWanted = options.isWanted
-    this.heardAt = terms.monotonicMs()
     this.socket = node.connect(options.maxMessageBytes, terms.limits.closeTimeoutMs, options.rewrite)
     this.openTimer = setTimeout(() => {
       this.hasTimedOut = true
@@ -133,7 +132,7 @@ export class Link {
     this.calls.set(id, caller)
     this.pingsWithoutCalls = 0
     this.writer!.send(encodeRequest(id, request))
-    this.sweeper ??= setTimeout(sweep, this.sweepMs, this)
+    if (this.sweeper === undefined) this.beginSweeping()
     return id
   }
 
@@ -163,7 +162,6 @@ export class Link {
   private opened(): void {
     clearTimeout(this.openTimer)
     this.gauge.value++
-    this.hasHeard = true
     this.pinger = setInterval(() => this.ping(), this.terms.limits.pingIntervalMs)
     this.owner.linkOpened(this)
   }
@@ -217,6 +215,12 @@ export class Link {
   private get sweepMs(): number {
     const { readTimeoutMs, totalTimeoutMs } = this.terms.spec
     return Math.max(1, Math.min(MAX_SWEEP_MS, Math.ceil(Math.min(readTimeoutMs, totalTimeoutMs) / 10)))
+  }
+
+  private beginSweeping(): void {
+    this.heardAt = this.terms.monotonicMs()
+    this.hasHeard = false
+    this.sweeper = setTimeout(sweep, this.sweepMs, this)
   }
 
   sweep(): void {

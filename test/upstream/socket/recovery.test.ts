@@ -115,6 +115,56 @@ describe('new heads', () => {
     expect(one.heads()).toEqual([11, 12, 13, 14, 15, 12, 13, 14, 15, 16])
   })
 
+  test('of a branch that comes back are announced again', async () => {
+    const { chain, node, one } = await subscribed('["newHeads"]')
+    chain.mine(5)
+    await until(() => one.heads().length === 5)
+    await cut(node, () => chain.reorg(4, 1))
+    await until(() => one.heads().length === 6)
+    chain.reorg(1, 4, [], 0)
+    await until(() => one.heads().length === 10)
+    expect(one.heads()).toEqual([11, 12, 13, 14, 15, 12, 12, 13, 14, 15])
+  })
+
+  test('are told again by the node once the loss is over, and pass', async () => {
+    const { chain, node, one } = await subscribed('["newHeads"]')
+    chain.mine(2)
+    await until(() => one.heads().length === 2)
+    await cut(node, () => undefined)
+    chain.mine(1)
+    await until(() => one.heads().length === 3)
+    chain.mine(1)
+    await until(() => one.heads().length === 4)
+    const [nodeId] = node.subscriptions.keys()
+    node.notify(nodeId!, JSON.stringify(one.events()[1]))
+    await until(() => one.heads().length === 5)
+    expect(one.heads()).toEqual([11, 12, 13, 14, 12])
+  })
+
+  test('that do not fit the queue are made up for as well', async () => {
+    const { chain, node, one } = await subscribed('["newHeads"]', { limits: { queuedBytes: 500 } })
+    const gate = Promise.withResolvers<string>()
+    node.handlers.set('eth_blockNumber', () => gate.promise)
+    await cut(node, () => chain.mine(3))
+    await node.until(() => node.callsTo('eth_blockNumber').length > 1)
+    const stale = node.usual(node.callsTo('eth_blockNumber').at(-1)!)
+    node.handlers.delete('eth_blockNumber')
+    chain.mine(10)
+    gate.resolve(stale as string)
+    await until(() => one.heads().length === 13)
+    expect(one.heads()).toEqual(range(11, 23))
+  })
+
+  test('are asked for again when the node fails at first', async () => {
+    const { chain, node, one, metric } = await subscribed('["newHeads"]')
+    let failures = 0
+    node.handlers.set('eth_getBlockByNumber', (call) => (failures++ < 2 ? refusal('busy')(call, node) : undefined))
+    await cut(node, () => chain.mine(3))
+    await until(() => one.heads().length === 3)
+    expect(one.heads()).toEqual([11, 12, 13])
+    expect(await metric('tollgate_backfill_gaps_total{upstream="test"}')).toBe(0)
+  })
+
   test('pass as the node sends them while the socket stands, its own repetitions and branches included', async () => {
     const { chain, node, one } = await subscribed('["newHeads"]')
     chain.mine(2)
@@ -244,7 +294,37 @@ describe('logs', () => {
     expect(Number((first!.params[0] as { fromBlock: string }).fromBlock)).toBeGreaterThan(500)
   })
 
-  test('keep the client’s filter', async () => {
+  test('of a long branch that was replaced are all taken back and made up for', async () => {
+    const { chain, node, one } = await subscribed(params, { limits: { logOverlapBlocks: 1 } })
+    for (let i = 1; i <= 20; i++) chain.mine(1, [log(String(i))])
+    await until(() => one.logs().length === 20)
+    await cut(node, () => chain.reorg(20, 21, [log('new')]))
+    await until(() => one.logs().length === 61)
+    expect(one.logs()).toEqual([
+      ...range(1, 20).map(String),
+      ...range(1, 20)
+        .toReversed()
+        .map((n) => `-${n}`),
+      ...range(1, 21).map(() => 'new'),
+    ])
+  })
+
+  test('are made up for from where they were left, however far new heads have come since', async () => {
+    const { chain, node, one } = await subscribed(params)
+    const heads = await one.subscribe('["newHeads"]')
+    chain.mine(1)
+    await until(() => one.heads(heads).length === 1)
+    const gate = Promise.withResolvers<undefined>()
+    node.handlers.set('eth_getLogs', () => gate.promise)
+    await cut(node, () => chain.mine(1, [log('1')]))
+    chain.mine(30)
+    await until(() => one.heads(heads).length === 32)
+    await node.until(() => node.callsTo('eth_getLogs').length > 0)
+    await cut(node, () => gate.resolve(undefined))
+    await until(() => one.logs().includes('1'))
+  })
+
+  test('keep the filter of the client', async () => {
     const { chain, node, one } = await subscribed('["logs",{"topics":[["0x1"]],"address":"0xa"}]')
     await cut(node, () => chain.mine(1, [log('1')]))
     await until(() => one.logs().length === 1)

@@ -185,7 +185,7 @@ describe('unsubscribe', () => {
     expect(node.subscriptions.size).toBe(0)
   })
 
-  test('what the node still sends until it has heard of it is nobody’s, and no stray', async () => {
+  test('what the node still sends until it has heard of it is of nobody, and no stray', async () => {
     const node = await socketNode()
     const { client, metric } = socketUpstream([node])
     const one = client()
@@ -255,10 +255,31 @@ describe('races', () => {
     const node = await socketNode()
     const grant = Promise.withResolvers<undefined>()
     node.handlers.set('eth_subscribe', () => grant.promise)
-    const { client } = socketUpstream([node], { readTimeoutMs: 50 })
-    expect(await client().ask('eth_subscribe', '["newHeads"]')).toBe('upstreamTimeout read-timeout')
+    const { client, metric } = socketUpstream([node], { readTimeoutMs: 50 })
+    while (node.callsTo('eth_subscribe').length < 2) expect(await client().ask('eth_subscribe', '["newHeads"]')).toBe('upstreamTimeout read-timeout')
     grant.resolve(undefined)
-    await node.until(() => node.callsTo('eth_unsubscribe').length === 1)
+    await node.until(() => node.callsTo('eth_unsubscribe').length === 2)
+    expect([await metric(GAUGES.up), await metric(GAUGES.down)]).toEqual([0, 0])
+  })
+
+  test('a socket that is lost while the call is under way is replaced, and the call made again', async () => {
+    const node = await socketNode()
+    node.handlers.set('eth_subscribe', () => {
+      node.handlers.delete('eth_subscribe')
+      node.cut()
+      return []
+    })
+    expect(await socketUpstream([node], { retries: 1 }).client().subscribe()).toMatch(/^"0x/)
+  })
+
+  test('a socket that is lost each time fails the call', async () => {
+    const node = await socketNode()
+    node.handlers.set('eth_subscribe', () => {
+      node.cut()
+      return []
+    })
+    expect(await socketUpstream([node], { retries: 1 }).client().ask('eth_subscribe', '["newHeads"]')).toBe('upstreamUnavailable connection-lost')
+    expect(node.callsTo('eth_subscribe')).toHaveLength(2)
   })
 })
 
@@ -279,7 +300,7 @@ describe('what the node does not grant', () => {
     expect(await socketUpstream([node]).client().ask('eth_subscribe', '["newHeads"]')).toBe('upstreamUnavailable bad-answer')
   })
 
-  test('an id that is already somebody else’s is none', async () => {
+  test('an id that is already of somebody else is none', async () => {
     const node = await socketNode()
     node.handlers.set('eth_subscribe', result('"0x1"'))
     const { client } = socketUpstream([node])
