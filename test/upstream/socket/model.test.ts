@@ -2,10 +2,11 @@
  * Whatever clients, node and network do in whatever order: in the end the node has one subscription for each thing that somebody
  * listens to, each listener gets each event once under its own id, after its answer, and nobody else gets anything.
  */
-import fc from 'fast-check'
+import { array, assert, asyncProperty, constant, constantFrom, nat, oneof, record } from 'fast-check'
 import { expect, test } from 'vitest'
 import { refusal, ScriptedSocketNode } from '../../support/scripted-socket-node.ts'
 import { range, socketUpstream, until } from './fixture.ts'
+import type { Arbitrary } from 'fast-check'
 import type { SocketCall } from '../../support/scripted-socket-node.ts'
 import type { TestClient } from './fixture.ts'
 
@@ -18,13 +19,13 @@ type Action =
   | { readonly do: 'answer'; readonly how: 'grant' | 'refuse' }
   | { readonly do: 'cut' | 'mine' | 'wait' }
 
-const client = fc.nat({ max: 3 })
-const action: fc.Arbitrary<Action> = fc.oneof(
-  { weight: 4, arbitrary: fc.record({ do: fc.constant('subscribe' as const), client, topic: fc.nat({ max: TOPICS.length - 1 }) }) },
-  { weight: 3, arbitrary: fc.record({ do: fc.constant('unsubscribe' as const), client, which: fc.nat({ max: 4 }) }) },
-  { weight: 1, arbitrary: fc.record({ do: fc.constant('leave' as const), client }) },
-  { weight: 3, arbitrary: fc.record({ do: fc.constant('answer' as const), how: fc.constantFrom('grant' as const, 'grant' as const, 'refuse' as const) }) },
-  { weight: 4, arbitrary: fc.record({ do: fc.constantFrom('cut' as const, 'mine' as const, 'wait' as const, 'wait' as const) }) },
+const client = nat({ max: 3 })
+const action: Arbitrary<Action> = oneof(
+  { weight: 4, arbitrary: record({ do: constant('subscribe' as const), client, topic: nat({ max: TOPICS.length - 1 }) }) },
+  { weight: 3, arbitrary: record({ do: constant('unsubscribe' as const), client, which: nat({ max: 4 }) }) },
+  { weight: 1, arbitrary: record({ do: constant('leave' as const), client }) },
+  { weight: 3, arbitrary: record({ do: constant('answer' as const), how: constantFrom('grant' as const, 'grant' as const, 'refuse' as const) }) },
+  { weight: 4, arbitrary: record({ do: constantFrom('cut' as const, 'mine' as const, 'wait' as const, 'wait' as const) }) },
 )
 
 /** One granted subscription. */
@@ -39,6 +40,8 @@ class Play {
   readonly made = socketUpstream([this.node])
   readonly clients: TestClient[] = []
   listening: Listening[] = []
+  /** What should not have been, in words. */
+  readonly wrong: string[] = []
   private readonly asked: Promise<unknown>[] = []
   private held: { readonly call: SocketCall; readonly say: (text: string) => void }[] = []
   private isHolding = true
@@ -72,6 +75,38 @@ class Play {
     await until(async () => (await this.made.metric('tollgate_upstream_subscriptions{upstream="test"}')) === topics.size)
   }
 
+  /** One more event for each subscription: who gets it, and what was got before. */
+  async judge(): Promise<void> {
+    const { clients, listening, node } = this
+    this.claim(new Set(listening.map(({ id }) => id)).size === listening.length, 'two listeners have the same id')
+    this.claim((await this.made.metric('tollgate_client_subscriptions{upstream="test"}')) === listening.length, 'the gauge is wrong')
+    const before = new Map(listening.map((each) => [each, each.client.events(each.id).length]))
+    const totals = clients.map((each) => each.notifications.length)
+    node.chain.mine()
+    for (const [id, { params }] of node.subscriptions) if (params[0] !== 'newHeads') node.notify(id, '{"number":"0x0"}')
+    await until(() => listening.every((each) => each.client.events(each.id).length > before.get(each)!))
+    await turn()
+    for (const each of listening) this.judgeListening(each, before.get(each)!)
+    for (const [at, client] of clients.entries()) {
+      const own = listening.filter((each) => each.client === client).length
+      this.claim(client.notifications.length === totals[at]! + own, 'a client got what it does not listen to')
+    }
+  }
+
+  private judgeListening({ client, id, topic }: Listening, before: number): void {
+    this.claim(client.events(id).length === before + 1, 'an event came twice')
+    const answeredAt = client.received.indexOf(`answer result ${id}`)
+    const firstAt = client.received.findIndex((text) => text.includes(`"subscription":${id}`))
+    this.claim(answeredAt >= 0 && firstAt > answeredAt, 'a notification came before the answer')
+    const heads = client.heads(id)
+    const isWhole = topic !== 0 || heads.join() === range(heads[0]!, this.node.chain.head).join()
+    this.claim(isWhole, `heads came as ${heads.join()}`)
+  }
+
+  private claim(isSo: boolean, otherwise: string): void {
+    if (!isSo) this.wrong.push(otherwise)
+  }
+
   private subscribe(client: TestClient, topic: number): void {
     const asked = client.ask('eth_subscribe', TOPICS[topic]).then((said) => {
       if (said.startsWith('result ') && client.closed === undefined) this.listening.push({ client, topic, id: said.slice('result '.length) })
@@ -84,7 +119,7 @@ class Play {
     if (other === undefined) return
     const said = await client.ask('eth_unsubscribe', `[${other.id}]`)
     const isOwn = other.client === client && client.closed === undefined
-    expect(said).toBe(`result ${isOwn}`)
+    this.claim(said === `result ${isOwn}`, `unsubscribing answered ${said}`)
     if (isOwn) this.listening = this.listening.filter((each) => each !== other)
   }
 
@@ -108,41 +143,20 @@ function turn(): Promise<void> {
 }
 
 test('subscriptions, however they race', { timeout: 60_000 }, async () => {
-  const plays = fc.asyncProperty(fc.array(action, { minLength: 4, maxLength: 30 }), async (actions) => {
+  const plays = asyncProperty(array(action, { minLength: 4, maxLength: 30 }), async (actions) => {
     const play = new Play()
     await play.begin()
     try {
       for (const each of actions) await play.take(each)
       await play.settle()
-
-      const { listening, node } = play
-      expect(new Set(listening.map(({ id }) => id)).size).toBe(listening.length)
-      expect(await play.made.metric('tollgate_client_subscriptions{upstream="test"}')).toBe(listening.length)
-      const before = new Map(listening.map((each) => [each, each.client.events(each.id).length]))
-      const total = play.clients.map((each) => each.notifications.length)
-      node.chain.mine()
-      for (const [id, { params }] of node.subscriptions) if (params[0] !== 'newHeads') node.notify(id, '{"number":"0x0"}')
-      await until(() => listening.every((each) => each.client.events(each.id).length > before.get(each)!))
-      await turn()
-      for (const each of listening) {
-        expect(each.client.events(each.id)).toHaveLength(before.get(each)! + 1)
-        const { received } = each.client
-        const answeredAt = received.indexOf(`answer result ${each.id}`)
-        expect(answeredAt).toBeGreaterThanOrEqual(0)
-        expect(received.findIndex((text) => text.includes(`"subscription":${each.id}`))).toBeGreaterThan(answeredAt)
-        const heads = each.client.heads(each.id)
-        if (each.topic === 0) expect(heads).toEqual(range(heads[0]!, node.chain.head))
-      }
-      for (const [at, each] of play.clients.entries()) {
-        const own = listening.filter((other) => other.client === each).length
-        expect(each.notifications.length).toBe(total[at]! + own)
-      }
+      await play.judge()
+      expect(play.wrong).toEqual([])
       for (const each of play.clients) each.leave()
-      await node.until(() => node.subscriptions.size === 0)
+      await play.node.until(() => play.node.subscriptions.size === 0)
     } finally {
       await play.node.stop()
       await play.made.upstream.close()
     }
   })
-  await fc.assert(plays, { numRuns: 60 })
+  await assert(plays, { numRuns: 60 })
 })
