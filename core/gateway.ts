@@ -23,6 +23,7 @@ import type { Problem } from './config/problem.ts'
 import type { Content, ListenAddress, Settings, Snapshot, SnapshotDeps, SnapshotResult } from './config/snapshot.ts'
 import type { FileWatch } from './config/watch.ts'
 import type { OpenMeter } from './meter/open.ts'
+import type { MeterReply, MeterRequest } from './meter/remote.ts'
 import type { CoreMetrics } from './observe/core-metrics.ts'
 import type { Log } from './observe/log.ts'
 import type { MetricsRegistry } from './observe/metrics.ts'
@@ -124,8 +125,9 @@ const PROGRAM = fileURLToPath(new URL(`main${extname(import.meta.url)}`, import.
 function engineOf({ options, registry, metrics, stop, log, meter: { meter } }: Parts, snapshot: Snapshot, content: Content): Engine {
   const workers = snapshot.settings.workers === 'auto' ? availableParallelism() : snapshot.settings.workers
   if (workers > 1) {
+    const draw = (request: MeterRequest): MeterReply | undefined => answerMeterRequest(meter, request)
     const { configFile } = options
-    return new Workforce({ program: PROGRAM, workers, configFile, draw: (request) => answerMeterRequest(meter, request), registry, log }, snapshot, content)
+    return new Workforce({ program: PROGRAM, workers, configFile, draw, registry, counts: metrics.workers, log }, snapshot, content)
   }
   const service = new Service({ registry, metrics, log, meter, version: options.version, now: options.now, stop }, snapshot)
   return {
@@ -133,7 +135,10 @@ function engineOf({ options, registry, metrics, stop, log, meter: { meter } }: P
     get address() {
       return service.address
     },
-    listen: (address, settings) => service.listen(address, settings),
+    listen: async (address, settings) => {
+      await service.listen(address, settings)
+      metrics.workers.serving.value = 1
+    },
     use: (next) => {
       service.use(next)
       return Promise.resolve([])

@@ -16,6 +16,12 @@ export interface CoreMetrics {
     /** Which snapshot serves: 1 at start, one more with each reload. */
     readonly generation: CounterHandle
   }
+  readonly workers: {
+    /** Processes that serve clients. */
+    readonly serving: CounterHandle
+    /** Those that ended unasked and were replaced. */
+    readonly restarts: CounterHandle
+  }
   /** Open sessions. */
   readonly sessions: { readonly http: CounterHandle; readonly ws: CounterHandle }
   /** Frames that arrived and are not yet answered. */
@@ -48,6 +54,10 @@ export function coreMetrics(metrics: Metrics, version: string, node: string): Co
       reloaded: reloads('reloaded'),
       refused: reloads('refused'),
       generation: metrics.gauge('tollgate_config_generation', 'Which snapshot serves: 1 at start, one more with each reload.', [], 'min')(),
+    },
+    workers: {
+      serving: metrics.gauge('tollgate_workers', 'Processes that serve clients.', [])(),
+      restarts: metrics.counter('tollgate_worker_restarts_total', 'Worker processes that ended unasked and were replaced.', [])(),
     },
     sessions: { http: sessions('http'), ws: sessions('ws') },
     frames: { http: frames('http'), ws: frames('ws') },

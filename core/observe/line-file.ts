@@ -16,6 +16,10 @@ const STDOUT = 1
 const WRITE_TOGETHER_BYTES = 4096
 const WRITE_AFTER_MS = 200
 
+/** So many bytes go into a pipe as one (PIPE_BUF of Linux; POSIX promises 512): what several processes write stays apart. */
+const PIPE_BYTES = 4096
+const LINE_FEED = 10
+
 /** A write that failed is tried again this much later. */
 const RETRY_AFTER_MS = 200
 
@@ -23,6 +27,7 @@ export class LineFile {
   path: string | undefined
   private readonly maxBytes: number
   private readonly onDropped: () => void
+  private readonly isShared: boolean
   private fd: number
   private waiting = ''
   /** What was taken from `waiting` and is not written yet. */
@@ -34,11 +39,15 @@ export class LineFile {
   private writing: Promise<unknown> | undefined
   private isClosing = false
 
-  /** Opens the file for appending, its directory made when missing; undefined is standard output. Throws when it cannot be opened. */
-  constructor(path: string | undefined, maxBytes: number, onDropped: () => void) {
+  /**
+   * Opens the file for appending, its directory made when missing; undefined is standard output, which other processes
+   * write to as well where `isShared`. Throws when it cannot be opened.
+   */
+  constructor(path: string | undefined, maxBytes: number, onDropped: () => void, isShared: boolean) {
     this.path = path
     this.maxBytes = maxBytes
     this.onDropped = onDropped
+    this.isShared = isShared
     this.fd = path === undefined ? STDOUT : open(path)
   }
 
@@ -58,7 +67,7 @@ export class LineFile {
     if (this.writing !== undefined) this.rest = Buffer.alloc(0) // Node completes writes that are under way
     this.take()
     try {
-      while (this.rest.length > 0) this.wrote(writeSync(this.fd, this.rest))
+      while (this.rest.length > 0) this.wrote(writeSync(this.fd, this.piece()))
     } catch {
       // nobody is left to be told
     }
@@ -97,7 +106,7 @@ export class LineFile {
 
   private async drain(): Promise<void> {
     for (this.take(); this.rest.length > 0; this.take()) {
-      this.writing = writeSome(this.fd, this.rest).then(
+      this.writing = writeSome(this.fd, this.piece()).then(
         ({ bytesWritten }) => this.wrote(bytesWritten),
         () => (this.isClosing ? this.wrote(this.rest.length) : delay(RETRY_AFTER_MS)),
       )
@@ -111,6 +120,14 @@ export class LineFile {
     if (this.rest.length > 0) return
     this.rest = Buffer.from(this.waiting)
     this.waiting = ''
+  }
+
+  /** What to write at once: whole lines, where the lines of others must not come between. */
+  private piece(): Buffer {
+    const { rest } = this
+    if (!this.isShared || this.fd !== STDOUT || rest.length <= PIPE_BYTES) return rest
+    const end = rest.lastIndexOf(LINE_FEED, PIPE_BYTES - 1)
+    return rest.subarray(0, (end === -1 ? rest.indexOf(LINE_FEED) : end) + 1)
   }
 
   private wrote(bytes: number): void {

@@ -66,7 +66,7 @@ const CONTAINERS = ['headers', 'config', 'credential', 'query']
 
 /** Opens the log. Throws when the file cannot be opened. */
 export function openLog({ level, file, now, worker, maxBufferBytes = MAX_BUFFER_BYTES, onDropped = () => undefined }: LogOptions): Log {
-  const lines = new LineFile(file, maxBufferBytes, onDropped)
+  const lines = new LineFile(file, maxBufferBytes, onDropped, worker !== undefined)
   const root = pino(
     {
       level,

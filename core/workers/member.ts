@@ -17,9 +17,8 @@ const FIRST_PAUSE_MS = 100
 const LONGEST_PAUSE_MS = 10_000
 /** A process that has served for so long did not die of how it was started. */
 const STEADY_MS = 10_000
-/** How often a process is asked whether it is ready, and after how long without an answer it is taken to hang. */
+/** How often a process is asked whether it is ready. */
 const ASK_EVERY_MS = 1000
-const HANGS_AFTER_MS = 30_000
 
 /** What a member needs of the workforce. */
 export interface MemberDeps {
@@ -33,6 +32,8 @@ export interface MemberDeps {
   ended(metrics: MetricsDump | undefined, hasServed: boolean): void
   readonly log: PluginLog
   readonly restarts: CounterHandle
+  /** How long a process may say nothing before it is taken to hang, in milliseconds. */
+  readonly hangsAfterMs: number
 }
 
 type State = 'starting' | 'serving' | 'ended'
@@ -157,7 +158,7 @@ export class Member {
     this.#servingSince = performance.now()
     this.#reasons = []
     this.#deps.serves()
-    if (this.#whenServing === undefined) this.#deps.log.info({ worker: this.number }, 'a worker serves in the place of one that ended')
+    this.#deps.log.info({ worker: this.number, pid: this.#process?.process.pid }, 'a worker serves')
     this.#whenServing?.(address)
     this.#whenServing = undefined
     this.#whenEnded = []
@@ -170,7 +171,7 @@ export class Member {
 
   /** Asks whether it is ready, and kills a process that has not said anything for too long. */
   #look(): void {
-    if (performance.now() - this.#heardAt > HANGS_AFTER_MS) {
+    if (performance.now() - this.#heardAt > this.#deps.hangsAfterMs) {
       this.#deps.log.error({ worker: this.number }, 'a worker hangs and is killed')
       this.kill()
     } else if (this.#asked.size === 0) void this.ask('notReady', undefined).then((reasons) => (this.#reasons = reasons ?? []))

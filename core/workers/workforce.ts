@@ -14,6 +14,7 @@ import { Member } from './member.ts'
 import type { AddressInfo, ListenOptions } from 'node:net'
 import type { ListenAddress, Snapshot } from '../config/snapshot.ts'
 import type { FamilyDump, MetricsDump } from '../observe/exposition.ts'
+import type { CoreMetrics } from '../observe/core-metrics.ts'
 import type { MetricsRegistry } from '../observe/metrics.ts'
 import type { PluginLog } from '../plugin/define.ts'
 import type { MeterReply, MeterRequest } from '../meter/remote.ts'
@@ -24,6 +25,8 @@ import type { MemberDeps } from './member.ts'
 const METRICS_WITHIN_MS = 1000
 /** Beyond the drain timeout, for a worker that did not keep to it. */
 const KILL_AFTER_MS = 2000
+/** A worker that says nothing for so long is taken to hang: no snapshot takes longer to build, no pause of the GC. */
+const HANGS_AFTER_MS = 30_000
 /** The label that the metrics of the primary process itself have for `worker`. */
 const PRIMARY = 'primary'
 
@@ -34,8 +37,11 @@ export interface WorkforceOptions {
   readonly configFile: string
   /** Draws for a worker, where this process holds the budgets. */
   readonly draw: ((request: MeterRequest) => MeterReply | undefined) | undefined
+  /** What this process counts itself, and of it what it counts of its workers. */
   readonly registry: MetricsRegistry
+  readonly counts: CoreMetrics['workers']
   readonly log: PluginLog
+  readonly hangsAfterMs?: number
 }
 
 export class Workforce {
@@ -55,8 +61,7 @@ export class Workforce {
     this.#current = { generation: snapshot.generation, content }
     this.#drainTimeoutMs = snapshot.settings.drainTimeoutMs
     cluster.setupPrimary({ exec: options.program, args: [], serialization: 'advanced' })
-    const { registry, log } = options
-    const serving = registry.gauge('tollgate_workers', 'Worker processes that serve clients.', [])()
+    const { serving, restarts } = options.counts
     const deps: MemberDeps = {
       assignment: (worker) => ({
         ...this.#current,
@@ -72,8 +77,9 @@ export class Workforce {
         if (hasServed) serving.value--
         if (metrics !== undefined) this.#remember(metrics.families)
       },
-      restarts: registry.counter('tollgate_worker_restarts_total', 'Worker processes that ended unasked and were replaced.', [])(),
-      log,
+      restarts,
+      log: options.log,
+      hangsAfterMs: options.hangsAfterMs ?? HANGS_AFTER_MS,
     }
     this.#members = Array.from({ length: options.workers }, (_, at) => new Member(at + 1, deps))
   }

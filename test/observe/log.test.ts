@@ -1,6 +1,8 @@
+import { execFile } from 'node:child_process'
 import { mkdtempSync, readFileSync, renameSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { promisify } from 'node:util'
 import { describe, expect, test } from 'vitest'
 import { openLog } from '../../core/observe/log.ts'
 import type { LogOptions } from '../../core/observe/log.ts'
@@ -126,4 +128,13 @@ describe('the destination', () => {
     log.flush()
     expect(linesOf(file).map((line) => line['msg'])).toEqual(['last words'])
   })
+})
+
+test('lines of several workers on one standard output stay whole', async () => {
+  const program = join(import.meta.dirname, 'logging-worker.ts')
+  const both = `(${process.execPath} ${program} 1 & ${process.execPath} ${program} 2 & wait) | (sleep 1; cat)` // a pipe that is full
+  const { stdout } = await promisify(execFile)('sh', ['-c', both], { maxBuffer: 64 * 1024 * 1024 })
+  const lines = stdout.split('\n').filter((line) => line !== '')
+  const workers = lines.map((line) => (JSON.parse(line) as { worker: number }).worker)
+  for (const worker of [1, 2]) expect(workers.filter((each) => each === worker)).toHaveLength(5000)
 })
