@@ -5,18 +5,24 @@ import type { RpcRequest } from '../jsonrpc/frame.ts'
 import type { Outcome } from '../plugin/outcome.ts'
 import type { LiveCall } from './live-call.ts'
 
-const NO_LIST = refuse('upstreamUnavailable', 'no-list', { message: 'The call was asked in parts, and the node answered one of them with something else than a list' })
+const NO_LIST = refuse('upstreamUnavailable', 'no-list', {
+  message: 'The call was asked in parts, and the node answered one of them with something else than a list',
+})
 
 /** The requests that go upstream for these calls, in order. */
 export function requestsOf(calls: readonly LiveCall[]): readonly RpcRequest[] {
-  return calls.some((call) => call.parts !== undefined) ? calls.flatMap((call) => call.parts ?? call.request!) : calls.map((call) => call.request!)
+  return calls.some(isInParts) ? calls.flatMap((call) => call.parts ?? call.request!) : calls.map((call) => call.request!)
 }
 
 /** The outcome of each call, of the outcomes of `requestsOf`. */
 export function outcomesOf(calls: readonly LiveCall[], outcomes: readonly (Outcome | undefined)[]): readonly (Outcome | undefined)[] {
-  if (outcomes.length <= calls.length) return outcomes
+  if (!calls.some(isInParts)) return outcomes
   let at = 0
   return calls.map(({ parts }) => (parts === undefined ? outcomes[at++] : join(outcomes.slice(at, (at += parts.length)))))
+}
+
+function isInParts({ parts }: LiveCall): boolean {
+  return parts !== undefined
 }
 
 /** The lists of all parts as one; where a part failed, its failure. */

@@ -115,6 +115,8 @@ export interface Call {
   set<T>(slot: Slot<T, 'call'>, value: T): void
   /** Replaces the params that go upstream, and that later plugins see. Only for values that JSON.stringify writes without loss. */
   replaceParams(value: unknown): void
+  /** Asks the node these params in place of the call's, one request for each, and joins the results, which have to be lists, in this order. */
+  askInParts(paramsOfParts: readonly unknown[]): void
   /** Settles the call's price: what it turned out to cost, in CU, in place of what was drawn. */
   settle(cost: number): void
 }

@@ -2,6 +2,7 @@
 import { describe, expect, test } from 'vitest'
 import { answer, draw, refuse } from '#plugin'
 import { fixture, note, rpc } from './fixture.ts'
+import type { Outcome } from '#plugin'
 import type { Member } from './fixture.ts'
 
 /** Answers `hit`, and nothing else. */
@@ -141,4 +142,56 @@ test('a meter that fails refuses the calls that draw, and the others go on', asy
   const { json } = await run([rpc('a', 1), rpc('b', 2)])
   expect(json.map(({ error, result }) => error?.data.reason ?? result)).toEqual(['meter-fault', 'b'])
   expect(sent).toEqual(['b'])
+})
+
+describe('a call that is asked in parts', () => {
+  const splitting: Member = {
+    name: 'split',
+    priority: 9,
+    instance: { access: (call) => (call.method === 'long' ? call.askInParts([[1], [2], [3]]) : undefined) },
+  }
+
+  /** Runs frames before a node that answers each request with what `node` makes of its method and params. */
+  function before(node: (method: string, params: string | undefined) => Outcome | undefined) {
+    const asked: string[] = []
+    const made = fixture({
+      members: [splitting],
+      upstream: (requests) => {
+        asked.push(...requests.map(({ method, paramsText }) => `${method} ${paramsText}`))
+        return Promise.resolve(requests.map(({ method, paramsText }) => node(method, paramsText)!))
+      },
+    })
+    return { ...made, asked }
+  }
+  const list = (_method: string, params: string | undefined) => answer(params ?? '["whole"]')
+
+  test('is several requests, and the client’s answer is one, in its place', async () => {
+    const { run, asked } = before(list)
+    const { json } = await run([rpc('a', 1), rpc('long', 2), note('long'), rpc('b', 3)])
+    expect(json.map(({ id, result }) => [id, result])).toEqual([
+      [1, ['whole']],
+      [2, [1, 2, 3]],
+      [3, ['whole']],
+    ])
+    expect(asked).toEqual(['a undefined', 'long [1]', 'long [2]', 'long [3]', 'long [1]', 'long [2]', 'long [3]', 'b undefined'])
+  })
+
+  test('fails with the first part that failed, and leaves the rest of its batch alone', async () => {
+    const { run } = before((method, params) => {
+      if (params === '[2]') return { kind: 'error', payload: '{"code":-32000,"message":"two"}' }
+      return params === '[3]' ? refuse('upstreamTimeout', 'x') : list(method, params)
+    })
+    const { json } = await run([rpc('long', 1), rpc('a', 2)])
+    expect(json.map(({ error, result }) => error?.code ?? result)).toEqual([-32_000, ['whole']])
+  })
+
+  test('fails where a part is no list', async () => {
+    const { run } = before((method, params) => (params === '[2]' ? answer('null') : list(method, params)))
+    expect((await run(rpc('long'))).json.error.data.reason).toBe('no-list')
+  })
+
+  test('fails where the upstream leaves a part out', async () => {
+    const { run } = before((method, params) => (params === '[3]' ? undefined : list(method, params)))
+    expect((await run(rpc('long'))).json.error.data.reason).toBe('upstream-fault')
+  })
 })

@@ -4,7 +4,7 @@ import jsonrpcVar from '../../plugins/jsonrpc-var.ts'
 import { callIn, configure, sessionOn } from '../support/configured.ts'
 import { basic, basicFiles, startTestGateway } from '../support/gateway.ts'
 import { knownChain } from '../support/known-chain.ts'
-import { startScriptedNode } from '../support/scripted-node.ts'
+import { reply, startScriptedNode } from '../support/scripted-node.ts'
 import type { Refusal } from '#plugin'
 import type { KnownChain } from '../support/known-chain.ts'
 
@@ -138,6 +138,47 @@ describe('limit-range', () => {
   })
 })
 
+describe('split', () => {
+  const SPLIT = '{ max_blocks: { free: 1000 }, split: 10 }'
+  const partsOf = async (method: string, params: string, chain?: KnownChain): Promise<readonly string[] | undefined> => {
+    const plugin = (await configure([jsonrpcVar, limitRange], `{ jsonrpc-var: {}, limit-range: ${SPLIT} }`, {}, '', chain)).plugin('limit-range')
+    const call = callIn(sessionOn('eth'), method, params)
+    expect(plugin.access!(call)).toBeUndefined()
+    return call.parts?.map((part) => part.paramsText!)
+  }
+
+  test('asks a longer range in parts of equal length', async () => {
+    expect(await partsOf('eth_getLogs', '[{"fromBlock":"0x0","toBlock":"0x15","address":"0xa"}]')).toEqual([
+      '[{"fromBlock":"0x0","toBlock":"0x6","address":"0xa"}]',
+      '[{"fromBlock":"0x7","toBlock":"0xd","address":"0xa"}]',
+      '[{"fromBlock":"0xe","toBlock":"0x15","address":"0xa"}]',
+    ])
+    expect(await partsOf('trace_filter', '[{"toBlock":"0xa"}]')).toEqual(['[{"fromBlock":"0x0","toBlock":"0x4"}]', '[{"fromBlock":"0x5","toBlock":"0xa"}]'])
+  })
+
+  test('leaves the latest block to the node', async () => {
+    expect(await partsOf('eth_getLogs', range(90, 'latest'), knownChain(100))).toEqual([range(90, 94), range(95, 'latest')])
+  })
+
+  test.each([
+    ['eth_getLogs', range(1, 10)],
+    ['eth_getLogs', range('latest', 'latest')],
+    ['eth_getLogs', range('finalized', 'latest')],
+    ['eth_getLogs', range(1, 'finalized')],
+    ['eth_getLogs', range(1, 'pending')],
+    ['eth_getLogs', `[{"blockHash":"0x${'ab'.repeat(32)}"}]`],
+    ['eth_newFilter', range(1, 100)],
+    ['ETH_GETLOGS', range(1, 100)],
+    ['trace_filter', '[{"fromBlock":"0x1","toBlock":"0x64","count":10}]'],
+    ['trace_filter', '[{"fromBlock":"0x1","toBlock":"0x64","after":10}]'],
+  ])('asks %s %s as a whole', async (method, params) => expect(await partsOf(method, params, knownChain(100, 50))).toBeUndefined())
+
+  test('is a problem where it makes too many parts', async () => {
+    const { problems } = await configure([jsonrpcVar, limitRange], '{ jsonrpc-var: {}, limit-range: { max_blocks: { free: 10, paid: 1001 }, split: 10 } }')
+    expect(problems).toEqual([expect.stringContaining('limit-range.split: makes up to 101 parts of a call, at most 100 are allowed')])
+  })
+})
+
 test('through a gateway, the node is asked what was judged, and a refused call costs nothing', async () => {
   const node = await startScriptedNode()
   onTestFinished(() => node.stop())
@@ -150,4 +191,27 @@ test('through a gateway, the node is asked what was judged, and a refused call c
   const answered = await post(' [ {"toBlock":"0xa","fromBlock":"0x1"} ]')
   expect(answered.json).toMatchObject({ id: 7, result: { params: [{ fromBlock: '0x1', toBlock: '0xa' }] } })
   expect(node.calls.map(({ params }) => params)).toEqual(['[{"fromBlock":"0x1","toBlock":"0xa"}]'])
+})
+
+test('through a gateway, the answers to the parts are one answer, charged once', async () => {
+  const node = await startScriptedNode()
+  onTestFinished(() => node.stop())
+  const gateway = await startTestGateway(basic({ nodeUrl: node.url, plugins: { 'limit-range': { max_blocks: { free: 100 }, split: 10 } } }), {
+    files: basicFiles,
+  })
+  onTestFinished(() => gateway.stop())
+  const post = () => gateway.post('/eth', `{"jsonrpc":"2.0","id":7,"method":"eth_getLogs","params":${range(0, 29)}}`, { apikey: 'free-key' })
+  node.next(
+    reply('[{"jsonrpc":"2.0","id":{id},"result":[{"n": 1.0}, 2]},{"jsonrpc":"2.0","id":{id+2},"result":[3]},{"jsonrpc":"2.0","id":{id+1},"result":[ ]}]'),
+  )
+  const answered = await post()
+  expect(answered.text).toBe('{"jsonrpc":"2.0","id":7,"result":[{"n": 1.0}, 2,3]}')
+  expect(answered.headers.get('x-cu-cost')).toBe('10')
+  expect(node.calls.map(({ params }) => params)).toEqual([range(0, 9), range(10, 19), range(20, 29)])
+  node.next(
+    reply(
+      '[{"jsonrpc":"2.0","id":{id},"result":[1]},{"jsonrpc":"2.0","id":{id+1},"error":{"code":-32000,"message":"x"}},{"jsonrpc":"2.0","id":{id+2},"result":[3]}]',
+    ),
+  )
+  expect((await post()).text).toBe('{"jsonrpc":"2.0","id":7,"error":{"code":-32000,"message":"x"}}')
 })
