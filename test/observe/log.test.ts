@@ -2,6 +2,7 @@ import { execFile } from 'node:child_process'
 import { mkdtempSync, readFileSync, renameSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { describe, expect, test } from 'vitest'
 import { openLog } from '../../core/observe/log.ts'
@@ -131,7 +132,7 @@ describe('the destination', () => {
 })
 
 test('lines of several workers on one standard output stay whole', async () => {
-  const program = join(import.meta.dirname, 'logging-worker.ts')
+  const program = fileURLToPath(new URL('logging-worker.ts', import.meta.url))
   const both = `(${process.execPath} ${program} 1 & ${process.execPath} ${program} 2 & wait) | (sleep 1; cat)` // a pipe that is full
   const { stdout } = await promisify(execFile)('sh', ['-c', both], { maxBuffer: 64 * 1024 * 1024 })
   const lines = stdout.split('\n').filter((line) => line !== '')

@@ -2,6 +2,7 @@ import { mkdtempSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
+import { fileURLToPath } from 'node:url'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { coreMetrics } from '../../core/observe/core-metrics.ts'
 import { createMetrics } from '../../core/observe/metrics.ts'
@@ -32,7 +33,7 @@ async function acting(part: string, hangsAfterMs?: number): Promise<Acting> {
   const lines: Line[] = []
   const write = (fields: Line, msg: string): void => void lines.push({ ...fields, msg })
   const log: PluginLog = { isEnabled: () => true, debug: write, info: write, warn: write, error: write }
-  const program = join(import.meta.dirname, 'acting-worker.ts')
+  const program = fileURLToPath(new URL('acting-worker.ts', import.meta.url))
   const registry = createMetrics()
   const counts = coreMetrics(registry, '1', 'v1').workers
   const options = { program, workers: 2, configFile, draw: undefined, registry, counts, log, ...(hangsAfterMs !== undefined && { hangsAfterMs }) }
