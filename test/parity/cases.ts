@@ -61,6 +61,23 @@ export const worlds = {
   guarded: { plugins: { guard: { methods: ['eth_call', 'eth_get*'], message: 'Down for maintenance' } } },
   closed: { plugins: { guard: {} } },
   priced: { files: { 'cu-pricing.yaml': { default: 3, methods: { eth_call: 5, eth_blockNumber: 0 }, networks: { eth: { methods: { eth_call: 50 } } } } } },
+  ranged: { plugins: { 'limit-range': { max_blocks: { free: 10, paid: 100 }, split: 50 } } },
+  parametric: {
+    files: {
+      'cu-pricing.yaml': {
+        default: 1,
+        methods: {
+          eth_getLogs: { base: 10, per_1000_blocks: 5, per_kib_result: 0.5, max: 100 },
+          eth_getBalance: { base: 2, archive: { multiply: 3 } },
+          'debug_*': { base: 20, tracers: { callTracer: 30, prestateTracer: 60 } },
+        },
+      },
+    },
+  },
+  cached: {
+    plugins: { 'response-cache': {} },
+    files: { 'cu-pricing.yaml': { default: 1, methods: { eth_chainId: 4, eth_call: 5 }, cache_hit_cost: 0.5 } },
+  },
 } satisfies Record<string, World>
 
 /** What the node answers by itself. */
@@ -548,6 +565,200 @@ const limits: readonly Case[] = [
   },
 ]
 
+const span = (from: string, to: string, more = ''): string => `[{"fromBlock":"${from}","toBlock":"${to}"${more}}]`
+
+const ranges: readonly Case[] = [
+  {
+    name: 'a range within the limit passes, and the node reads the filter that was judged',
+    world: 'ranged',
+    send: call('1', 'eth_getLogs', ' [ { "topics":[null, "0xa"], "toBlock" : "0xa" ,"fromBlock":"0x1" } ] '),
+    answer: ok('1', 'eth_getLogs', span('0x1', '0xa', ',"topics":[null,"0xa"]')),
+    reached: [`eth_getLogs ${span('0x1', '0xa', ',"topics":[null,"0xa"]')}`],
+    charged: 10,
+  },
+  {
+    name: 'a longer range is refused, and costs nothing',
+    world: 'ranged',
+    send: call('1', 'eth_getLogs', span('0x1', '0xb')),
+    answer: no('1', -32602, 'range-too-long', { message: /11 blocks long; ask for at most 10/, data: { limit: 10 } }),
+  },
+  {
+    name: 'a paid plan may ask for more, in parts that are answered as one',
+    world: 'ranged',
+    caller: { tier: 'paid' },
+    send: call('"x"', 'eth_getLogs', span('0x1', '0x64')),
+    node: reply('[{"jsonrpc":"2.0","id":{id+1},"result":[ 3 ]},{"jsonrpc":"2.0","id":{id},"result":[1.0, 2]}]'),
+    answer: { id: '"x"', result: '[1.0, 2,3 ]' },
+    reached: [`eth_getLogs ${span('0x1', '0x32')}`, `eth_getLogs ${span('0x33', '0x64')}`],
+    charged: 10,
+  },
+  {
+    name: 'a range whose length nobody knows is refused',
+    world: 'ranged',
+    send: call('1', 'eth_getLogs', span('0x1', 'latest')),
+    answer: no('1', -32602, 'unknown-head'),
+  },
+  ...(
+    [
+      ['a member in another letter case', '[{"fromblock":"0x0","fromBlock":"0x1","toBlock":"0x1"}]'],
+      ['a member that stands twice', '[{"fromBlock":"0x0","fromBlock":"0x1","toBlock":"0x1"}]'],
+      ['a member that stands twice, once in escapes', '[{"fromBlock":"0x1","\\u0066romBlock":"0x0","toBlock":"0x1"}]'],
+      ['an unknown member', '[{"fromBlock":"0x1","toBlock":"0x1","limit":1}]'],
+      ['leading zeros', span('0x00', '0x1')],
+      ['an upper-case prefix', span('0X0', '0x1')],
+      ['a huge number', span('0x0', '0xffffffffffffffffffff')],
+      ['a range that ends before it begins', span('0x2', '0x1')],
+      ['a tag in another letter case', span('Earliest', '0x1')],
+      ['a JSON number', '[{"fromBlock":0,"toBlock":"0x1"}]'],
+      ['two filters', '[{},{"fromBlock":"0x0"}]'],
+      ['params by name', '{"filter":{"fromBlock":"0x0"}}'],
+      ['no params', undefined],
+    ] as const
+  ).map(([what, params]) => ({
+    name: `a filter with ${what} is refused, and reaches no node`,
+    world: 'ranged' as const,
+    send: call('1', 'eth_getLogs', params),
+    answer: no('1', -32602, 'bad-filter', { message: /^Invalid params: / }),
+  })),
+]
+
+const parametric: readonly Case[] = [
+  {
+    name: 'a span of blocks has its price',
+    world: 'parametric',
+    send: call('1', 'eth_getLogs', span('0x1', '0x7d0')),
+    answer: ok('1', 'eth_getLogs', span('0x1', '0x7d0')),
+    reached: [`eth_getLogs ${span('0x1', '0x7d0')}`],
+    charged: 20,
+    headers: { 'x-cu-cost': '20' },
+  },
+  {
+    name: 'the bytes of an answer have their price',
+    world: 'parametric',
+    send: call('1', 'eth_getLogs', '[{}]'),
+    node: reply(`{"jsonrpc":"2.0","id":{id},"result":["${'x'.repeat(3 * 1024)}"]}`),
+    answer: { id: '1', result: `["${'x'.repeat(3 * 1024)}"]` },
+    reached: ['eth_getLogs [{}]'],
+    charged: 11.5,
+    headers: { 'x-cu-cost': '11.5' },
+  },
+  {
+    name: 'what is not known ahead is drawn at its most',
+    world: 'parametric',
+    caller: { seconds: 150 },
+    send: `[${call('1', 'eth_getLogs', '[{}]')},${call('2', 'eth_getLogs', '[{}]')}]`,
+    answer: [ok('1', 'eth_getLogs', '[{}]'), no('2', -32005, 'rate', { data: { cu: 100, limit: 150 } })],
+    reached: ['eth_getLogs [{}]'],
+    charged: 10,
+  },
+  {
+    name: 'and given back once it is known',
+    world: 'parametric',
+    caller: { seconds: 120, month: 120 },
+    after: [call('1', 'eth_getLogs', '[{}]'), call('2', 'eth_getLogs', '[{}]')],
+    send: call('3', 'eth_getLogs', '[{}]'),
+    answer: ok('3', 'eth_getLogs', '[{}]'),
+    reached: ['eth_getLogs [{}]'],
+    charged: 10,
+  },
+  {
+    name: 'a call that no node answers is given back whole',
+    world: 'parametric',
+    caller: { seconds: 100 },
+    send: call('1', 'eth_getLogs', '[{}]'),
+    node: reset,
+    answer: no('1', -32010, 'connection-lost'),
+    status: 502,
+    reached: ['eth_getLogs [{}]'],
+    headers: { 'x-cu-cost': '0' },
+  },
+  {
+    name: 'what is drawn at its most has to fit',
+    world: 'parametric',
+    caller: { seconds: 100 },
+    after: [call('1', 'eth_getLogs', '[{}]')],
+    send: call('2', 'eth_getLogs', '[{}]'),
+    answer: no('2', -32005, 'rate', { data: { cu: 100, limit: 100 } }),
+    status: 429,
+  },
+  {
+    name: 'a range whose length nobody knows costs the most',
+    world: 'parametric',
+    send: call('1', 'eth_getLogs', span('0x1', 'latest')),
+    answer: ok('1', 'eth_getLogs', span('0x1', 'latest')),
+    reached: [`eth_getLogs ${span('0x1', 'latest')}`],
+    charged: 100,
+  },
+  {
+    name: 'an old block has its price, and a block whose age nobody knows is old',
+    world: 'parametric',
+    send: `[${call('1', 'eth_getBalance', '["0xa","0x1"]')},${call('2', 'eth_getBalance', '["0xa","latest"]')}]`,
+    answer: [ok('1', 'eth_getBalance', '["0xa","0x1"]'), ok('2', 'eth_getBalance', '["0xa","latest"]')],
+    reached: ['eth_getBalance ["0xa","0x1"]', 'eth_getBalance ["0xa","latest"]'],
+    charged: 8,
+  },
+  {
+    name: 'a tracer has its price',
+    world: 'parametric',
+    caller: { tier: 'paid' },
+    send: `[${call('1', 'debug_traceTransaction', '["0x1",{"tracer":"callTracer"}]')},${call('2', 'debug_traceTransaction', '["0x1",{"TRACER":"callTracer"}]')}]`,
+    answer: [ok('1', 'debug_traceTransaction', '["0x1",{"tracer":"callTracer"}]'), ok('2', 'debug_traceTransaction', '["0x1",{"TRACER":"callTracer"}]')],
+    reached: ['debug_traceTransaction ["0x1",{"tracer":"callTracer"}]', 'debug_traceTransaction ["0x1",{"TRACER":"callTracer"}]'],
+    charged: 90,
+  },
+]
+
+const kept: readonly Case[] = [
+  {
+    name: 'what was answered before reaches no node, has the new id, and costs a part of its price',
+    world: 'cached',
+    after: [call('1', 'eth_chainId', '[1]')],
+    send: call('"other"', 'eth_chainId', ' [ 1 ] '),
+    answer: ok('"other"', 'eth_chainId', '[1]'),
+    charged: 2,
+    headers: { 'x-cache': 'HIT', 'x-cu-cost': '2' },
+  },
+  {
+    name: 'what was not answered before reaches the node, and costs its price',
+    world: 'cached',
+    send: call('1', 'eth_chainId', '[2]'),
+    answer: ok('1', 'eth_chainId', '[2]'),
+    reached: ['eth_chainId [2]'],
+    charged: 4,
+    headers: { 'x-cache': 'MISS', 'x-cu-cost': '4' },
+  },
+  {
+    name: 'what must not be kept reaches the node each time',
+    world: 'cached',
+    after: [call('1', 'eth_sendRawTransaction', '["0x"]')],
+    send: call('1', 'eth_sendRawTransaction', '["0x"]'),
+    answer: ok('1', 'eth_sendRawTransaction', '["0x"]'),
+    reached: ['eth_sendRawTransaction ["0x"]'],
+    charged: 1,
+    headers: { 'x-cache': 'BYPASS' },
+  },
+  {
+    name: 'of a batch, only what was not answered before reaches the node',
+    world: 'cached',
+    after: [call('1', 'eth_chainId', '[3]')],
+    send: `[${call('1', 'eth_chainId', '[3]')},${call('2', 'eth_call')},${call('3', 'eth_chainId', '[3]')}]`,
+    answer: [ok('1', 'eth_chainId', '[3]'), ok('2', 'eth_call'), ok('3', 'eth_chainId', '[3]')],
+    reached: ['eth_call'],
+    charged: 9,
+    headers: { 'x-cache': 'MISS' },
+  },
+  {
+    name: 'a caller above the limit is refused, whatever is kept',
+    world: 'cached',
+    caller: { seconds: 5 },
+    after: [call('1', 'eth_chainId', '[4]')],
+    send: call('2', 'eth_chainId', '[4]'),
+    answer: no('2', -32005, 'rate', { data: { cu: 2, limit: 5 } }),
+    status: 429,
+    headers: { 'x-cache': undefined },
+  },
+]
+
 const nodes: readonly Case[] = [
   {
     name: "a node's error passes unchanged, and is charged",
@@ -648,5 +859,8 @@ export const cases: readonly Case[] = [
   ...callers,
   ...prices,
   ...limits,
+  ...ranges,
+  ...parametric,
+  ...kept,
   ...nodes,
 ]
