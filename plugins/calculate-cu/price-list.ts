@@ -45,7 +45,7 @@ export const PricingFile = Type.Object(
 type Pricing = Type.Static<typeof PricingFile>
 
 /** The prices of a network. */
-export interface PriceList {
+interface PriceList {
   readonly byPattern: PatternMap<number | PriceRule>
   readonly otherwise: number
 }
