@@ -20,7 +20,7 @@ export interface Door {
 }
 
 /** Counters of all WebSockets together. */
-export interface SocketCounts {
+interface SocketCounts {
   readonly messagesIn: CounterHandle
   readonly messagesOut: CounterHandle
   readonly pushesSent: CounterHandle

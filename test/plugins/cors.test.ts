@@ -13,7 +13,7 @@ interface Opened {
   /** What ended the session, if anything did. */
   readonly answer: unknown
   /** Headers that any answer to it carries. */
-  readonly headers: Readonly<Record<string, string>>
+  readonly headers: Readonly<Record<string, string | number>>
 }
 
 async function opened(config: string, headers: Record<string, string>, httpMethod = 'POST'): Promise<Opened> {

@@ -30,7 +30,7 @@ const SETTINGS: WebSocketSettings = {
 }
 
 /** A call that waits for the test to answer it. */
-export interface Waiting {
+interface Waiting {
   readonly method: string
   answer(): void
 }
