@@ -5,10 +5,11 @@ import { entrySchema, findPlugin } from './entries.ts'
 import { isMapping } from './draft.ts'
 import { judge } from './judge.ts'
 import { nearestHint } from './nearest.ts'
+import { within } from './plugin-work.ts'
 import { ConsumerSchema } from './schema.ts'
 import { toConsumer } from './settings.ts'
 import type { TSchema } from 'typebox'
-import type { AnyPlugin, Credential } from '../plugin/define.ts'
+import type { AnyPlugin, Credential, CredentialReport } from '../plugin/define.ts'
 import type { Consumer, Plan } from '../plugin/slots.ts'
 import type { Document } from './document.ts'
 import type { PluginEntries } from './draft.ts'
@@ -33,6 +34,7 @@ interface Context {
   readonly plans: ReadonlyMap<string, Plan>
   /** Ids of all plans, of those with problems too. */
   readonly planIds: ReadonlySet<string>
+  readonly pluginTimeoutMs: number
 }
 
 /** Work goes on for so long before others have a turn: a call should not notice a reload. */
@@ -119,16 +121,15 @@ class ConsumerReader implements Registry {
 }
 
 /** Builds each plugin's index of credentials. */
-export async function buildIndexes({ credentials }: Registry, { catalogue, document, problems }: Context): Promise<Map<string, unknown>> {
+export async function buildIndexes({ credentials }: Registry, { catalogue, document, problems, pluginTimeoutMs }: Context): Promise<Map<string, unknown>> {
   const indexes = new Map<string, unknown>()
   for (const plugin of catalogue.values()) {
     if (plugin.credential === undefined) continue
     const { list, at } = credentials.get(plugin.name) ?? { list: [], at: [] }
     try {
-      const index: unknown = await plugin.credential.index(list, (position: number, message: string, hint?: string) => {
+      const report: CredentialReport = (position, message, hint) =>
         problems.add('error', document, ['consumers', at[position] ?? 0, 'plugins', plugin.name], message, hint)
-      })
-      indexes.set(plugin.name, index)
+      indexes.set(plugin.name, await within<unknown>(pluginTimeoutMs, plugin.credential.index(list, report)))
     } catch (error) {
       problems.add('error', document, ['consumers'], `${plugin.name} cannot index the credentials: ${(error as Error).message}`)
     }

@@ -1,11 +1,12 @@
 /** The plugins of one place of the configuration: checked against their schemas, their files read, created. */
 import { setTimeout as sleep } from 'node:timers/promises'
+import { freeze } from '../plugin/freeze.ts'
 import { Type } from '../plugin/schema.ts'
 import { isMapping } from './draft.ts'
-import { freeze } from './freeze.ts'
 import { judge } from './judge.ts'
 import { Meta, compileFilter, filterProblems } from './meta.ts'
 import { nearestHint } from './nearest.ts'
+import { PLUGIN_TIMEOUT_MS, asInstance, within } from './plugin-work.ts'
 import type { TSchema } from 'typebox'
 import type { AnyPlugin, Fact, Host, PluginFile } from '../plugin/define.ts'
 import type { Consumer } from '../plugin/slots.ts'
@@ -110,7 +111,7 @@ export class Workshop {
     level: ConfiguredPlugin['level'],
     source: string,
   ): Promise<Created | undefined> {
-    const { document, problems, credentials } = this.materials
+    const { document, problems, credentials, deps } = this.materials
     if (plugin.credential !== undefined && !credentials.has(plugin.name)) return undefined
     const files = await this.filesOf(plugin, config, path)
     if (files === undefined) return undefined
@@ -121,7 +122,7 @@ export class Workshop {
       hear: (fact, use) => void heard.push([fact, use as (value: unknown) => void]),
     })
     try {
-      const instance = await plugin.create(config, host)
+      const instance = asInstance(await within(deps.pluginTimeoutMs ?? PLUGIN_TIMEOUT_MS, plugin.create(config, host)))
       const { filter } = meta
       if (filter !== undefined && !instance.access && !instance.charge && !instance.reply)
         problems.add('error', document, [...path, '_meta', 'filter'], `has no effect: ${plugin.name} does not judge single calls`)

@@ -1,5 +1,6 @@
 /** What gateway.yaml says, checked already, as the rooms want it: absolute paths, milliseconds, quotas as numbers. */
 import { resolve } from 'node:path'
+import { freeze } from '../plugin/freeze.ts'
 import { durationMs } from '../plugin/schema.ts'
 import type { Consumer, Plan } from '../plugin/slots.ts'
 import type { Draft } from './draft.ts'
@@ -76,7 +77,7 @@ export function toUpstream({ timeout, ...yaml }: UpstreamYaml, ca: string | unde
 }
 
 export function toPlan(yaml: PlanYaml): Plan {
-  return {
+  return freeze({
     id: yaml.id,
     tier: yaml.tier,
     secondsQuota: toQuota(yaml.seconds_quota),
@@ -86,7 +87,7 @@ export function toPlan(yaml: PlanYaml): Plan {
 }
 
 export function toConsumer(yaml: ConsumerYaml, plan: Plan | undefined): Consumer {
-  return { username: yaml.username, plan, secondsQuota: toQuota(yaml.seconds_quota), monthlyQuota: toQuota(yaml.monthly_quota) }
+  return freeze({ username: yaml.username, plan, secondsQuota: toQuota(yaml.seconds_quota), monthlyQuota: toQuota(yaml.monthly_quota) })
 }
 
 function toQuota(quota: QuotaYaml): number | undefined {

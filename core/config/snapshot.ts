@@ -2,11 +2,12 @@
  * A snapshot: one configuration directory, validated as a whole and compiled. The gateway swaps snapshots as one
  * value; nothing in one ever changes.
  */
+import { freeze } from '../plugin/freeze.ts'
 import { Assembly } from './assembly.ts'
 import { buildIndexes, readConsumers } from './consumers.ts'
 import { Draft } from './draft.ts'
 import { Workshop } from './entries.ts'
-import { freeze } from './freeze.ts'
+import { PLUGIN_TIMEOUT_MS } from './plugin-work.ts'
 import { loadPluginsDir } from './plugins-dir.ts'
 import { Problems } from './problem.ts'
 import { checkReferences } from './references.ts'
@@ -205,6 +206,8 @@ export interface SnapshotResult {
 export async function buildSnapshot(file: string, deps: SnapshotDeps): Promise<SnapshotResult> {
   const problems = new Problems()
   const sources = new Sources(file, deps.env, problems, deps.content)
+  /** How long a plugin may take to be created, and to index credentials; half a minute where it is not said. */
+  readonly pluginTimeoutMs?: number
   const snapshot = await assemble(sources, problems, deps)
   const errors = problems.list('error')
   return {
@@ -230,7 +233,8 @@ async function assemble(sources: Sources, problems: Problems, deps: SnapshotDeps
   const plugins = [...deps.catalogue, ...(await ownPlugins(draft, document, sources, problems, deps))]
   const catalogue = new Map(plugins.map((plugin) => [plugin.name, plugin]))
   const plans = new Map(draft.items('plans').map(([, yaml]) => [yaml.id, toPlan(yaml)]))
-  const context = { catalogue, document, problems, plans, planIds: draft.ids('plans') }
+  const { pluginTimeoutMs = PLUGIN_TIMEOUT_MS } = deps
+  const context = { catalogue, document, problems, plans, planIds: draft.ids('plans'), pluginTimeoutMs }
   const registry = await readConsumers(draft.consumers(), context)
   const { consumers } = registry
   const credentials = await buildIndexes(registry, context)

@@ -36,8 +36,7 @@ type Hook<P extends Phase> = NonNullable<Hooks[P]>
 export interface OpenStep extends Step<Hooks['open']> {
   /** Whose: the same instance is opened once, whichever chain it stands in. */
   readonly instance: PluginInstance
-  readonly close: Hooks['close']
-  readonly closeFaults: CounterHandle
+  readonly close: Step<Hook<'close'>> | undefined
 }
 
 export interface Chain {
@@ -124,15 +123,7 @@ export function buildChain(members: readonly ChainMember[], metrics: Metrics): C
 function openStep(member: ChainMember, faults: (...labels: string[]) => CounterHandle): OpenStep[] {
   const { plugin, instance } = member
   if (instance.open === undefined && instance.close === undefined) return []
-  return [
-    {
-      instance,
-      plugin: plugin.name,
-      run: instance.open?.bind(instance),
-      close: instance.close?.bind(instance),
-      onFault: plugin.onFault,
-      faults: faults(plugin.name, 'open'),
-      closeFaults: faults(plugin.name, 'close'),
-    },
-  ]
+  const named = { plugin: plugin.name, onFault: plugin.onFault }
+  const close = instance.close && { ...named, run: instance.close.bind(instance), faults: faults(plugin.name, 'close') }
+  return [{ ...named, instance, run: instance.open?.bind(instance), faults: faults(plugin.name, 'open'), close }]
 }

@@ -7,16 +7,18 @@ import { errors } from '../jsonrpc/errors.ts'
 import { RpcFault } from '../jsonrpc/frame.ts'
 import { refuse } from '../plugin/outcome.ts'
 import { encodeAnswers, refusalHeaders } from './answer.ts'
-import { faulted, isPromise, settle } from './hooks.ts'
+import { faulted, isPromise, observe, settle, sound } from './hooks.ts'
 import { LiveCall } from './live-call.ts'
+import { ParamsReader } from './params.ts'
 import { outcomesOf, requestsOf } from './parts.ts'
+import { isClaim, isFrame, isOutcome, isRefusal } from './sound.ts'
 import type { Frame } from '../jsonrpc/frame.ts'
 import type { Draw } from '../plugin/budget.ts'
 import type { CounterHandle } from '../plugin/metrics.ts'
-import type { Outcome } from '../plugin/outcome.ts'
+import type { Outcome, Refusal } from '../plugin/outcome.ts'
 import type { FrameView } from '../plugin/session.ts'
 import type { Answer } from './answer.ts'
-import type { Chain, Step } from './chain.ts'
+import type { Chain } from './chain.ts'
 import type { Asking } from './hooks.ts'
 import type { ExchangeContext, Meter, Upstream } from './ports.ts'
 import type { LiveSession } from './session.ts'
@@ -35,6 +37,9 @@ export interface Pipeline extends Asking {
 const OVERLOADED = refuse('overloaded', 'too-many-frames', { message: 'The gateway is at its limit of calls in flight; try again', retryAfterMs: 1000 })
 
 const UNCOUNTED = refuse('overloaded', 'store-away', { message: 'What this call costs cannot be counted now; try again', retryAfterMs: 1000 })
+
+const PLUGIN_FAULT = refuse('internal', 'plugin-fault')
+const BROKEN = refuse('internal', 'frame-broken')
 
 export class FrameRun implements FrameView {
   readonly session: LiveSession
@@ -56,6 +61,7 @@ export class FrameRun implements FrameView {
   private callAt = 0
   private stepAt = 0
   private isCancelled = false
+  private isAnswered = false
   private readonly afterAnswer: (() => void)[] = []
   private exchange: ExchangeContext | undefined
 
@@ -72,12 +78,17 @@ export class FrameRun implements FrameView {
 
   /** Runs the frame. Never throws. */
   start(bytes: Uint8Array): void {
+    this.resume(() => this.begin(bytes))
+  }
+
+  private begin(bytes: Uint8Array): void {
     const { http, ws } = this.pipeline.framesInFlight
     const isOverloaded = http.value + ws.value >= this.pipeline.maxFramesInFlight
     this.pipeline.framesInFlight[this.session.scheme].value++
     const frame = this.decode(bytes)
     this.isBatch = frame.isBatch
-    this.calls = frame.entries.map((entry) => new LiveCall(this.session, this, entry))
+    const reader = new ParamsReader()
+    this.calls = frame.entries.map((entry) => new LiveCall(this.session, this, entry, reader))
     const refusal = isOverloaded ? OVERLOADED : this.session.refusal
     if (refusal === undefined) return this.access()
     for (const call of this.calls) call.decide(refusal, isOverloaded ? undefined : this.session.refusedBy)
@@ -93,11 +104,12 @@ export class FrameRun implements FrameView {
   private decode(bytes: Uint8Array): Frame {
     const step = this.chain.decode
     try {
-      return step.run(bytes)
+      const frame = sound(step, 'decode', step.run(bytes), isFrame, this.pipeline)
+      if (frame !== undefined && 'entries' in frame) return frame
     } catch (error) {
       faulted(step, 'decode', error, this.pipeline)
-      return { isBatch: false, entries: [new RpcFault('null', 'internal', 'plugin-fault', errors.internal.message)] }
     }
+    return { isBatch: false, entries: [new RpcFault('null', 'internal', 'plugin-fault', errors.internal.message)] }
   }
 
   private access(): void {
@@ -114,13 +126,14 @@ export class FrameRun implements FrameView {
         }
         if (verdict === undefined) continue
         if (isPromise(verdict)) {
-          settle(step, 'access', verdict, this.pipeline, (late) => {
+          settle(step, 'access', verdict, isOutcome, this.pipeline, (late) => {
             if (late !== undefined) judge(call, late, step.plugin)
-            this.access()
+            this.resume(() => this.access())
           })
           return
         }
-        judge(call, verdict, step.plugin)
+        const outcome = sound(step, 'access', verdict, isOutcome, this.pipeline)
+        if (outcome !== undefined) judge(call, outcome, step.plugin)
       }
       this.stepAt = 0
     }
@@ -152,8 +165,8 @@ export class FrameRun implements FrameView {
     }
     if (!isPromise(verdicts)) return this.charged(wanting, verdicts)
     verdicts.then(
-      (late) => this.charged(wanting, late),
-      (error: unknown) => this.meterFault(wanting, error),
+      (late) => this.resume(() => this.charged(wanting, late)),
+      (error: unknown) => this.resume(() => this.meterFault(wanting, error)),
     )
   }
 
@@ -164,6 +177,7 @@ export class FrameRun implements FrameView {
       let named: ReturnType<typeof step.run>
       try {
         named = step.run(call)
+        if (named !== undefined) named = sound(step, 'charge', named, isClaim, this.pipeline)
       } catch (error) {
         named = faulted(step, 'charge', error, this.pipeline)
       }
@@ -191,10 +205,22 @@ export class FrameRun implements FrameView {
     for (let at = 0; at < wanting.length; at++) {
       const call = wanting[at]!
       const blocked = call.draws[verdicts[at]!]
-      if (blocked !== undefined) call.decide(blocked.isUncounted ? UNCOUNTED : blocked.refused(blocked), blocked.budget)
+      if (blocked !== undefined) call.decide(blocked.isUncounted ? UNCOUNTED : this.refusalOf(blocked), blocked.budget)
     }
     if (this.session.destination.refuseTogether) this.refuseTheRest()
     this.forward()
+  }
+
+  /** What a budget without room answers. Whatever is wrong with that answer, there is no room. */
+  private refusalOf(blocked: Draw): Refusal {
+    const step = this.chain.charge.find(({ plugin }) => plugin === blocked.budget) ?? this.chain.charge[0]!
+    try {
+      const refusal = sound(step, 'charge', blocked.refused(blocked), isRefusal, this.pipeline)
+      if (refusal !== undefined) return refusal
+    } catch (error) {
+      faulted(step, 'charge', error, this.pipeline)
+    }
+    return PLUGIN_FAULT
   }
 
   /** Refuses every call that is alive when one has been refused. Answers whether that was so. */
@@ -229,10 +255,13 @@ export class FrameRun implements FrameView {
       for (let at = 0; at < alive.length; at++) alive[at]!.decide(own[at] ?? refuse('internal', 'upstream-fault'), undefined)
       this.reply()
     }
-    this.upstream.exchange(requestsOf(alive), this.exchange).then(resume, (error: unknown) => {
-      this.pipeline.log.error({ err: error, upstream: this.upstream.id }, 'the upstream failed')
-      resume(undefined)
-    })
+    this.upstream.exchange(requestsOf(alive), this.exchange).then(
+      (outcomes) => this.resume(() => resume(outcomes)),
+      (error: unknown) => {
+        this.pipeline.log.error({ err: error, upstream: this.upstream.id }, 'the upstream failed')
+        this.resume(() => resume(undefined))
+      },
+    )
   }
 
   private reply(): void {
@@ -255,13 +284,14 @@ export class FrameRun implements FrameView {
         }
         if (replaced === undefined) continue
         if (isPromise(replaced)) {
-          settle(step, 'reply', replaced, this.pipeline, (late) => {
+          settle(step, 'reply', replaced, isOutcome, this.pipeline, (late) => {
             if (late !== undefined) call.decide(late, step.plugin)
-            this.replyOn()
+            this.resume(() => this.replyOn())
           })
           return
         }
-        call.decide(replaced, step.plugin)
+        const outcome = sound(step, 'reply', replaced, isOutcome, this.pipeline)
+        if (outcome !== undefined) call.decide(outcome, step.plugin)
       }
       this.stepAt = 0
       settleDraws(call, this.pipeline.meter)
@@ -275,17 +305,33 @@ export class FrameRun implements FrameView {
     this.responseBytes = document === undefined ? 0 : documentBytes(document)
     this.totalMs = this.pipeline.monotonicMs() - this.startedAt
     this.pipeline.framesInFlight[this.session.scheme].value--
+    this.isAnswered = true
     this.done({ document, status: this.status, headers: refusal === undefined ? undefined : refusalHeaders(refusal) })
     for (const run of this.afterAnswer) run()
-    for (const step of this.chain.log) this.observe(step)
+    for (const step of this.chain.log) observe<FrameView>(step, 'log', this, this.pipeline)
   }
 
-  private observe(step: Step<(frame: FrameView) => void>): void {
+  /** Goes on after something was waited for. */
+  private resume(run: () => void): void {
     try {
-      step.run(this)
+      run()
     } catch (error) {
-      faulted(step, 'log', error, this.pipeline)
+      this.broken(error)
     }
+  }
+
+  /** A bug of ours: the frame is answered all the same, once. What its calls hold stays charged where giving it back is what broke. */
+  private broken(error: unknown): void {
+    this.pipeline.log.error({ err: error }, 'a frame broke')
+    if (this.isAnswered) return
+    const { calls } = this
+    for (const call of calls) call.decide(BROKEN, undefined)
+    try {
+      for (const call of calls) settleDraws(call, this.pipeline.meter)
+    } catch (again) {
+      this.pipeline.log.error({ err: again }, 'a frame broke')
+    }
+    this.resume(() => this.answer())
   }
 }
 

@@ -1,8 +1,10 @@
 /** The call behind the plugins' view of it: one entry of a frame, from decoding to its answer. */
-import { parseParams, RpcFault, RpcRequest } from '../jsonrpc/frame.ts'
+import { RpcFault, RpcRequest } from '../jsonrpc/frame.ts'
 import { jsonWire } from '../jsonrpc/wire.ts'
+import { freeze } from '../plugin/freeze.ts'
 import { refuse } from '../plugin/outcome.ts'
 import { cost } from '../plugin/slots.ts'
+import { ParamsReader } from './params.ts'
 import type { Draw } from '../plugin/budget.ts'
 import type { Outcome } from '../plugin/outcome.ts'
 import type { Call, FrameView, Session } from '../plugin/session.ts'
@@ -28,9 +30,11 @@ export class LiveCall implements Call {
   settled: number | undefined
 
   private readonly values: unknown[] = []
+  private readonly reader: ParamsReader
   private parsed: { readonly value: unknown } | undefined
 
-  constructor(session: Session, frame: FrameView, entry: RpcRequest | RpcFault) {
+  constructor(session: Session, frame: FrameView, entry: RpcRequest | RpcFault, reader: ParamsReader = new ParamsReader()) {
+    this.reader = reader
     this.session = session
     this.frame = frame
     if (entry instanceof RpcFault) {
@@ -49,7 +53,7 @@ export class LiveCall implements Call {
 
   get params(): unknown {
     if (this.request === undefined) return undefined
-    this.parsed ??= { value: parseParams(this.request) }
+    this.parsed ??= { value: this.reader.read(this.request) }
     return this.parsed.value
   }
 
@@ -60,7 +64,7 @@ export class LiveCall implements Call {
   replaceParams(value: unknown): void {
     if (this.request === undefined) return
     this.request = withParams(this.request, value)
-    this.parsed = { value }
+    this.parsed = { value: freeze(value) }
   }
 
   askInParts(paramsOfParts: readonly unknown[]): void {
@@ -82,6 +86,7 @@ export class LiveCall implements Call {
   }
 
   settle(cost: number): void {
+    if (!(cost >= 0 && cost < Infinity)) throw new RangeError(`a call cannot cost ${cost}`)
     this.settled = cost
   }
 

@@ -2,7 +2,8 @@
  * Opening and closing sessions. What opens closes, once, in reverse, also when refused and also on a throw.
  */
 import { consumer } from '../plugin/slots.ts'
-import { faulted, isPromise, settle } from './hooks.ts'
+import { faulted, isPromise, observe, settle, sound } from './hooks.ts'
+import { isVerdict } from './sound.ts'
 import type { HttpAnswer, Refusal } from '../plugin/outcome.ts'
 import type { OpenStep } from './chain.ts'
 import type { Asking } from './hooks.ts'
@@ -39,9 +40,9 @@ export function openSession(session: LiveSession, asking: Asking, done: (answer:
 function walk(session: LiveSession, steps: readonly OpenStep[], from: number, asking: Asking, done: (answer: HttpAnswer | undefined) => void): void {
   for (let at = from; at < steps.length; at++) {
     const step = steps[at]!
-    if (step.close !== undefined) session.owed.push(step)
+    if (step.close !== undefined) session.owed.push(step.close)
     if (step.run === undefined) continue
-    let verdict: Verdict | void | Promise<Verdict | void>
+    let verdict: ReturnType<typeof step.run>
     try {
       verdict = step.run(session)
     } catch (error) {
@@ -49,14 +50,14 @@ function walk(session: LiveSession, steps: readonly OpenStep[], from: number, as
     }
     if (verdict === undefined) continue
     if (isPromise(verdict)) {
-      settle(step, 'open', verdict, asking, (late) => {
-        const answer: Verdict = late ?? undefined
-        if (answer === undefined) walk(session, steps, at + 1, asking, done)
-        else done(judge(session, step, answer))
+      settle(step, 'open', verdict, isVerdict, asking, (late) => {
+        if (late === undefined) walk(session, steps, at + 1, asking, done)
+        else done(judge(session, step, late))
       })
       return
     }
-    return done(judge(session, step, verdict))
+    const answer: Verdict = sound(step, 'open', verdict, isVerdict, asking)
+    if (answer !== undefined) return done(judge(session, step, answer))
   }
   done(undefined)
 }
@@ -73,12 +74,5 @@ export function closeSession(session: LiveSession, asking: Asking): void {
   if (!session.isOpen) return
   session.isOpen = false
   asking.sessions[session.scheme].value--
-  for (let step = session.owed.pop(); step !== undefined; step = session.owed.pop()) {
-    try {
-      step.close!(session)
-    } catch (error) {
-      step.closeFaults.value++
-      asking.log.error({ plugin: step.plugin, phase: 'close', err: error }, 'plugin fault')
-    }
-  }
+  for (let step = session.owed.pop(); step !== undefined; step = session.owed.pop()) observe(step, 'close', session, asking)
 }

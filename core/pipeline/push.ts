@@ -1,7 +1,9 @@
 /** Subscription notifications on their way to a client: the push phase, metered like calls. */
-import { faulted, isPromise } from './hooks.ts'
+import { faulted, isPromise, sound } from './hooks.ts'
+import { isPushClaim } from './sound.ts'
 import type { Draw } from '../plugin/budget.ts'
 import type { Push } from '../plugin/define.ts'
+import type { Refusal } from '../plugin/outcome.ts'
 import type { Pipeline } from './frame-run.ts'
 import type { LiveSession } from './session.ts'
 
@@ -9,14 +11,16 @@ import type { LiveSession } from './session.ts'
 export function admitPush(session: LiveSession, push: Push, pipeline: Pipeline): boolean | Promise<boolean> {
   let draws: Draw[] | undefined
   for (const step of session.chain.push) {
-    let named: ReturnType<typeof step.run>
+    let named: ReturnType<typeof step.run> | Refusal
     try {
       named = step.run(push)
+      if (named !== undefined) named = sound(step, 'push', named, isPushClaim, pipeline)
     } catch (error) {
-      if (faulted(step, 'push', error, pipeline) !== undefined) return false
+      named = faulted(step, 'push', error, pipeline)
     }
-    if (named === 'drop') return false
-    if (named !== undefined) (draws ??= []).push(named)
+    if (named === undefined) continue
+    if (named === 'drop' || 'kind' in named) return false
+    ;(draws ??= []).push(named)
   }
   if (draws === undefined) return true
   const verdicts = pipeline.meter.draw([draws], false)

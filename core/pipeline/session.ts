@@ -1,5 +1,6 @@
 /** The session behind the plugins' view of it: one HTTP request, or one WebSocket connection. */
 import { consumer, network, tier } from '../plugin/slots.ts'
+import { isHeader } from './sound.ts'
 import type { Consumer, Slot } from '../plugin/slots.ts'
 import type { Session, Traffic, UpstreamRequest } from '../plugin/session.ts'
 import type { Refusal } from '../plugin/outcome.ts'
@@ -60,7 +61,7 @@ export class LiveSession implements Session {
   /** Between openSession and closeSession. */
   isOpen = false
   /** Steps whose close hook is owed, in the order in which they were opened. */
-  readonly owed: OpenStep[] = []
+  readonly owed: NonNullable<OpenStep['close']>[] = []
   /** Epoch milliseconds at which the session's right to exist ends. */
   expiresAt = Infinity
   /** Headers for the HTTP answer, by name as the plugin wrote it. */
@@ -151,10 +152,12 @@ export class LiveSession implements Session {
   }
 
   setHeader(name: string, value: string | number): void {
+    if (!isHeader(name, value)) throw new TypeError(`the header ${name} cannot be sent`)
     this.responseHeaders[name] = value
   }
 
   expireAt(epochMs: number): void {
+    if (Number.isNaN(epochMs)) throw new RangeError('a session expires at a moment')
     this.expiresAt = Math.min(this.expiresAt, epochMs)
   }
 }

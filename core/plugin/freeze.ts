@@ -1,4 +1,4 @@
-/** Makes plain data unwritable all the way down, so that nothing that holds a part of a snapshot can change it for others. */
+/** Makes plain data unwritable all the way down, so that nothing that holds a part of it can change it for others. */
 export function freeze<T>(value: T): T {
   if (value !== null && typeof value === 'object' && !Object.isFrozen(value)) {
     Object.freeze(value)
