@@ -83,7 +83,7 @@ export function toPlan(yaml: PlanYaml): Plan {
     secondsQuota: toQuota(yaml.seconds_quota),
     monthlyQuota: toQuota(yaml.monthly_quota),
     billingDay: yaml.billing_day,
-  }
+  })
 }
 
 export function toConsumer(yaml: ConsumerYaml, plan: Plan | undefined): Consumer {
