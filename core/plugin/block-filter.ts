@@ -3,7 +3,7 @@
  * (OpenEthereum's trace module). A filter is read only when every node reads it alike: from members written exactly as they
  * are documented, each at most once. A member that is null is a member that is missing.
  */
-import { hasTwins } from '../jsonrpc/source-text.ts'
+import { mayStandTwice } from '../jsonrpc/source-text.ts'
 import { isBlockHash, readBlock } from './blocks.ts'
 import type { Wire } from '../jsonrpc/wire.ts'
 import type { Block, Reach } from './blocks.ts'
@@ -13,18 +13,19 @@ type Kind = 'texts' | 'count'
 
 interface Shape {
   /** Beside the blocks. */
-  readonly members: Readonly<Record<string, Kind>>
-  readonly hasBlockHash: boolean
+  readonly members: readonly (readonly [name: string, kind: Kind])[]
+  /** All that a filter may have. */
+  readonly names: ReadonlySet<string>
   /** The first block where the filter does not say; the last is then the latest. */
   readonly from: Block
 }
 
-const LOGS: Shape = { members: { address: 'texts', topics: 'texts' }, hasBlockHash: true, from: 'latest' }
-const TRACES: Shape = {
-  members: { fromAddress: 'texts', toAddress: 'texts', mode: 'texts', after: 'count', count: 'count' },
-  hasBlockHash: false,
-  from: 'earliest',
+function shape(from: Block, blocks: readonly string[], members: Readonly<Record<string, Kind>>): Shape {
+  return { from, members: Object.entries(members), names: new Set([...blocks, ...Object.keys(members)]) }
 }
+
+const LOGS = shape('latest', ['fromBlock', 'toBlock', 'blockHash'], { address: 'texts', topics: 'texts' })
+const TRACES = shape('earliest', ['fromBlock', 'toBlock'], { fromAddress: 'texts', toAddress: 'texts', mode: 'texts', after: 'count', count: 'count' })
 
 /** By method in lower case: some nodes look methods up in any letter case (Nethermind). */
 const SHAPES: ReadonlyMap<string, Shape> = new Map([
@@ -48,29 +49,31 @@ export function takesBlockFilter(method: string): boolean {
 
 /** Reads the filter of a method that takes one, or says what is wrong with it. `text` is what `params` was parsed from. */
 export function readBlockFilter(method: string, params: unknown, text: Wire | undefined): BlockFilter | string {
-  const shape = SHAPES.get(method.toLowerCase())!
+  const { members: known, names, from } = SHAPES.get(method.toLowerCase())!
   if (!Array.isArray(params) || params.length !== 1 || !isObject(params[0])) return 'params must be a list of one filter object'
-  if (hasTwins(text ?? '')) return 'a member of the filter stands twice'
-  const given = Object.fromEntries(Object.entries(params[0]).filter(([, value]) => value !== null))
-  const known = ['fromBlock', 'toBlock', ...(shape.hasBlockHash ? ['blockHash'] : []), ...Object.keys(shape.members)]
-  const odd = Object.keys(params[0]).find((name) => !known.includes(name))
-  if (odd !== undefined) return `unknown member ${JSON.stringify(odd.slice(0, 32))}; a filter has only ${known.join(', ')}`
+  const filter = params[0]
+  const given = Object.keys(filter)
+  const odd = given.find((name) => !names.has(name))
+  if (odd !== undefined) return `unknown member ${JSON.stringify(odd.slice(0, 32))}; a filter has only ${[...names].join(', ')}`
+  if (mayStandTwice(text ?? '', given)) return 'a member of the filter stands twice'
   const members: Record<string, unknown> = {}
-  for (const [name, kind] of Object.entries(shape.members)) {
-    const value = given[name]
+  for (const [name, kind] of known) {
+    const value = filter[name] ?? undefined
     if (value === undefined) continue
     if (kind === 'count' ? !isCount(value) : !areTexts(value, MAX_LISTS)) return kind === 'count' ? `${name} must be a whole number` : `${name} must be text`
     members[name] = value
   }
-  return withBlocks(given, members, shape)
+  return withBlocks(filter, members, from)
 }
 
-function withBlocks(given: Readonly<Record<string, unknown>>, members: Readonly<Record<string, unknown>>, shape: Shape): BlockFilter | string {
-  const { blockHash, fromBlock = shape.from, toBlock = 'latest' } = given
-  if (blockHash !== undefined) {
-    if (given['fromBlock'] !== undefined || given['toBlock'] !== undefined) return 'blockHash goes without fromBlock and toBlock'
+function withBlocks(filter: Readonly<Record<string, unknown>>, members: Readonly<Record<string, unknown>>, first: Block): BlockFilter | string {
+  const { blockHash } = filter
+  if (blockHash !== undefined && blockHash !== null) {
+    if ((filter['fromBlock'] ?? filter['toBlock'] ?? null) !== null) return 'blockHash goes without fromBlock and toBlock'
     return isBlockHash(blockHash) ? { reach: 'hash', members: { blockHash, ...members } } : 'blockHash must be 32 bytes in hex'
   }
+  const fromBlock = filter['fromBlock'] ?? first
+  const toBlock = filter['toBlock'] ?? 'latest'
   const from = readBlock(fromBlock)
   const to = readBlock(toBlock)
   if (from === undefined || to === undefined) {

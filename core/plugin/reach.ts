@@ -1,5 +1,5 @@
 /** Which blocks a call reads, for the methods of Ethereum's JSON-RPC of which that can be told from the params. */
-import { hasTwins } from '../jsonrpc/source-text.ts'
+import { mayStandTwice } from '../jsonrpc/source-text.ts'
 import { readBlockFilter, takesBlockFilter } from './block-filter.ts'
 import { readBlockParam } from './blocks.ts'
 import type { Wire } from '../jsonrpc/wire.ts'
@@ -51,6 +51,6 @@ export function reachOf(method: string, params: unknown, text: Wire | undefined,
   if (position === undefined || !Array.isArray(params)) return undefined
   const named: unknown = params[position]
   if (named === undefined) return LATEST
-  if (typeof named === 'object' && hasTwins(text ?? '')) return undefined
+  if (named !== null && typeof named === 'object' && mayStandTwice(text ?? '', Object.keys(named))) return undefined
   return readBlockParam(named)
 }

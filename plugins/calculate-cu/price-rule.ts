@@ -2,7 +2,7 @@
  * A price that depends on what a call asks and on what it is answered. What decides the price and cannot be told is
  * taken for the dearest that it can be, so that no way of writing params is cheaper than the plain one.
  */
-import { ageOf, blockParamOf, blocksIn, hasTwins, patternMap, patternProblem, reachOf, takesBlockFilter, Type } from '#plugin'
+import { ageOf, blockParamOf, blocksIn, mayStandTwice, patternMap, patternProblem, reachOf, takesBlockFilter, Type } from '#plugin'
 import type { Call, ChainView, PatternMap, Reach } from '#plugin'
 
 export const Price = Type.Number({ minimum: 0, description: 'A price in CU; 0 is free of charge.' })
@@ -130,7 +130,7 @@ function tracerOf({ params, paramsText }: Call): { readonly name: string } | 'un
   const [first] = named
   if (first === undefined) return undefined
   const [key, name] = first
-  if (named.length > 1 || key !== 'tracer' || hasTwins(paramsText ?? '')) return 'unknown'
+  if (named.length > 1 || key !== 'tracer' || mayStandTwice(paramsText ?? '', [key])) return 'unknown'
   if (name === null) return undefined
   return typeof name === 'string' ? { name } : 'unknown'
 }

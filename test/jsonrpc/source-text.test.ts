@@ -1,6 +1,6 @@
 import * as fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { compact, hasTwins } from '../../core/jsonrpc/source-text.ts'
+import { compact, hasTwins, mayStandTwice } from '../../core/jsonrpc/source-text.ts'
 import { toWire } from '../../core/jsonrpc/wire.ts'
 
 describe('compact', () => {
@@ -57,6 +57,19 @@ describe('hasTwins', () => {
         expect(hasTwins(toWire(text))).toBe(false)
         const names = Object.keys(object)
         expect(hasTwins(toWire(`${text.slice(0, -1)},${JSON.stringify(names[at % names.length])}:0}`))).toBe(true)
+      }),
+    )
+  })
+})
+
+describe('mayStandTwice', () => {
+  test('says the same as hasTwins when it is told all names', () => {
+    const member = fc.tuple(fc.constantFrom('a', 'b', '\\u0061', '\\"a', 'c'), fc.constantFrom('1', '"a"', '"b"', '["a","a"]', '"\\\\"'))
+    fc.assert(
+      fc.property(fc.array(member, { maxLength: 4 }), (members) => {
+        const text = `[{${members.map(([name, value]) => `"${name}":${value}`).join(',')}}]`
+        const [object] = JSON.parse(text) as [object]
+        expect(mayStandTwice(text, Object.keys(object))).toBe(hasTwins(text))
       }),
     )
   })
