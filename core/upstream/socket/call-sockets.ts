@@ -26,13 +26,14 @@ export class CallSockets implements LinkOwner {
 
   /** The socket for the next call: the first that is not crowded, so that calls share system calls. Undefined while none stands. */
   pick(): Link | undefined {
+    const { limits, monotonicMs } = this.terms
     let least: Link | undefined
     for (const link of this.links) {
       if (!link.isOpen || !link.keepsUp) continue
-      if (link.callsInFlight < this.terms.limits.crowdedCalls) return link
+      if (link.callsInFlight < limits.crowdedCalls) return link
       if (least === undefined || link.callsInFlight < least.callsInFlight) least = link
     }
-    if (this.terms.monotonicMs() >= this.retryAt) this.openAnother()
+    if (this.links.length < limits.callSockets && monotonicMs() >= this.retryAt) this.openAnother()
     return least
   }
 
@@ -78,10 +79,10 @@ export class CallSockets implements LinkOwner {
   }
 
   private openAnother(): void {
-    if (this.isRetired) return this.tried(false)
-    const { counts, limits, spec } = this.terms
     const isConnecting = this.links.some((link) => !link.wasOpen)
-    if (isConnecting || this.links.filter((link) => link.isOpen).length >= limits.callSockets) return
+    if (isConnecting) return
+    const { counts, limits, spec } = this.terms
+    if (this.isRetired || this.links.length >= limits.callSockets) return this.tried(false)
     this.links.push(new Link(this.node, this, this.terms, counts.sockets.calls, { maxMessageBytes: spec.maxAnswerBytes, isWanted: () => false }))
   }
 

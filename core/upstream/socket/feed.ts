@@ -5,6 +5,7 @@
 import { jsonWire } from '../../jsonrpc/wire.ts'
 import { failures } from '../failures.ts'
 import { backoffMs } from './backoff.ts'
+import { CatchUp } from './catch-up.ts'
 import { MissedHeads } from './missed-heads.ts'
 import { MissedLogs } from './missed-logs.ts'
 import { notificationWriter } from './notification.ts'
@@ -44,6 +45,7 @@ export class Feed implements Sink {
   /** Clients that wait for it. */
   private readonly waiting = new Set<Listener>()
   private state: 'apart' | 'subscribing' | 'catching-up' | 'live' | 'ended' = 'apart'
+  private catchUp: CatchUp | undefined
   private channel: Channel | undefined
   private nodeId: Wire | undefined
   private wasLive = false
@@ -54,10 +56,6 @@ export class Feed implements Sink {
   /** The newest block that was known when it was last live. */
   private mark: number | undefined
   private timer: NodeJS.Timeout | undefined
-  /** What the node pushes while what was missed is made up for. */
-  private queue: Wire[] = []
-  private queuedBytes = 0
-  private hasOverflowed = false
 
   constructor(subscription: Subscription, owner: FeedOwner) {
     this.subscription = subscription
@@ -122,6 +120,7 @@ export class Feed implements Sink {
     if (this.state === 'ended') return
     this.state = 'ended'
     clearTimeout(this.timer)
+    this.catchUp?.cancel()
     if (this.nodeId !== undefined) {
       this.channel!.unsubscribe(this.subscription.unsubscribeMethod, this.nodeId)
       this.lose()
@@ -152,21 +151,15 @@ export class Feed implements Sink {
     if (this.state === 'live') this.mark = this.owner.head
     this.lose()
     this.state = 'apart'
-    this.queue = []
-    this.queuedBytes = 0
+    this.catchUp?.cancel()
+    this.catchUp = undefined
     if (this.isDeserted) this.end()
     else if (!this.wasLive && this.tries > this.owner.terms.spec.retries) this.refuseWaiting(failures['connection-lost'].refusal)
   }
 
   notified(method: Wire, event: Wire): void {
     if (this.state === 'live') return this.pass(event, method)
-    if (this.state !== 'catching-up') return
-    this.queue.push(event)
-    this.queuedBytes += event.length
-    if (this.queuedBytes <= this.owner.terms.limits.queuedBytes) return
-    this.queue = []
-    this.queuedBytes = 0
-    this.hasOverflowed = true
+    if (this.state === 'catching-up') this.catchUp?.hold(event)
   }
 
   private answered(channel: Channel, answer: Answer, id: Wire | undefined): void {
@@ -177,7 +170,7 @@ export class Feed implements Sink {
     this.nodeId = id
     this.owner.terms.counts.upstreamSubscriptions.value++
     if (this.isDeserted) this.end()
-    else if (this.wasLive && this.missed !== undefined) this.catchUp(this.missed, this.owner.chain)
+    else if (this.wasLive && this.missed !== undefined) this.beginCatchUp(this.missed)
     else this.goLive()
   }
 
@@ -216,10 +209,18 @@ export class Feed implements Sink {
     this.noteHead()
     for (const listener of this.waiting) this.admit(listener)
     this.waiting.clear()
-    const queue = this.queue
-    this.queue = []
-    this.queuedBytes = 0
-    for (const event of queue) this.pass(event, NOTIFICATION)
+    const held = this.catchUp?.takeHeld() ?? []
+    this.catchUp = undefined
+    for (const event of held) this.pass(event, NOTIFICATION)
+  }
+
+  private beginCatchUp(missed: Missed): void {
+    this.state = 'catching-up'
+    const catchUp = (this.catchUp = new CatchUp(this.subscription, missed, this.owner.terms))
+    const deliver = (event: Wire): void => this.deliver(event, NOTIFICATION)
+    void catchUp.run(this.owner.chain, this.mark, deliver).then(() => {
+      if (this.catchUp === catchUp && this.state === 'catching-up') this.goLive()
+    })
   }
 
   /** Where the chain stands when the subscription begins: what comes later and does not arrive has been missed. */
@@ -252,43 +253,5 @@ export class Feed implements Sink {
     const write = notificationWriter(method, event)
     const { method: subscribeMethod, topic } = this.subscription
     for (const reader of this.readers) reader.push({ subscribeMethod, topic, message: write(reader.id) })
-  }
-
-  private catchUp(missed: Missed, chain: Chain): void {
-    this.state = 'catching-up'
-    chain.enter()
-    void this.makeUp(missed, chain, this.channel).finally(() => chain.leave())
-  }
-
-  /** Makes up for what was missed, as far as it can be, and goes live; unless the socket is lost again. */
-  private async makeUp(missed: Missed, chain: Chain, channel: Channel | undefined): Promise<void> {
-    const { counts, limits } = this.owner.terms
-    const backfilled = counts.backfilled[this.subscription.replayable!]
-    const isOver = (): boolean => this.channel !== channel || this.state !== 'catching-up'
-    for (let failed = 0; !isOver();) {
-      this.hasOverflowed = false
-      try {
-        const isWhole = await missed.makeUp(chain, this.mark, (event) => {
-          backfilled.value++
-          this.deliver(event, NOTIFICATION)
-        })
-        if (isOver()) return
-        if (!isWhole) this.reportGap('more was missed than is made up for')
-        if (!this.hasOverflowed) return this.goLive()
-      } catch (error) {
-        if (isOver()) return
-        if (++failed === limits.catchUpAttempts) {
-          this.reportGap(error instanceof Error ? error.message : 'unknown')
-          return this.goLive()
-        }
-        await new Promise((resolve) => void setTimeout(resolve, backoffMs(failed, limits)))
-      }
-    }
-  }
-
-  private reportGap(why: string): void {
-    const { counts, log, spec } = this.owner.terms
-    counts.gaps.value++
-    log.warn({ upstream: spec.id, topic: this.subscription.replayable, why }, 'a subscription goes on without all that it missed')
   }
 }

@@ -8,6 +8,7 @@ import { decodeReplies } from '../../jsonrpc/reply.ts'
 import { failures } from '../failures.ts'
 import { answerOf } from '../pair-answers.ts'
 import { FrameWriter } from './frame-writer.ts'
+import { Pulse } from './pulse.ts'
 import type { IncomingMessage } from 'node:http'
 import type { WebSocket } from 'ws'
 import type { RpcRequest } from '../../jsonrpc/frame.ts'
@@ -76,14 +77,11 @@ export class Link {
   private hasTimedOut = false
   /** An answer over the limit: ws reports it as an error, and the close that follows as abnormal. */
   private wasTooLarge = false
+  private readonly pulse: Pulse
   private pinger: NodeJS.Timeout | undefined
-  private unansweredPings = 0
   private pingsWithoutCalls = 0
   private sweeper: NodeJS.Timeout | undefined
-  private hasHeard = false
-  private heardAt = 0
-  /** When a node that left a call unanswered in silence was asked for a sign of life. */
-  private probedAt: number | undefined
+  private readonly sweepMs: number
 
   /** Begins to connect. Throws where `options.rewrite` cannot be sent. */
   constructor(node: SocketNode, owner: LinkOwner, terms: SocketTerms, gauge: CounterHandle, options: LinkOptions) {
@@ -92,6 +90,8 @@ export class Link {
     this.terms = terms
     this.gauge = gauge
     this.isWanted = options.isWanted
+    this.pulse = new Pulse(terms)
+    this.sweepMs = Math.max(1, Math.min(MAX_SWEEP_MS, Math.ceil(Math.min(terms.spec.readTimeoutMs, terms.spec.totalTimeoutMs) / 10)))
     this.socket = node.connect(options.maxMessageBytes, terms.limits.closeTimeoutMs, options.rewrite)
     this.openTimer = setTimeout(() => {
       this.hasTimedOut = true
@@ -100,8 +100,8 @@ export class Link {
     this.socket.on('upgrade', (response: IncomingMessage) => (this.writer = new FrameWriter(response.socket)))
     this.socket.on('open', () => this.opened())
     this.socket.on('message', (data: Buffer) => this.received(data))
-    this.socket.on('ping', () => (this.hasHeard = true))
-    this.socket.on('pong', () => this.heard())
+    this.socket.on('ping', () => this.pulse.heard())
+    this.socket.on('pong', () => this.pulse.heard())
     this.socket.on('error', (error: NodeJS.ErrnoException) => (this.wasTooLarge = error.code === 'WS_ERR_UNSUPPORTED_MESSAGE_LENGTH'))
     this.socket.on('close', (code, reason) => this.ended(this.wasTooLarge ? TOO_LARGE : code, reason.toString('utf8')))
   }
@@ -162,12 +162,12 @@ export class Link {
   private opened(): void {
     clearTimeout(this.openTimer)
     this.gauge.value++
-    this.pinger = setInterval(() => this.ping(), this.terms.limits.pingIntervalMs)
+    this.pinger = setInterval(() => this.beat(), this.terms.limits.pingIntervalMs)
     this.owner.linkOpened(this)
   }
 
   private received(data: Buffer): void {
-    this.heard()
+    this.pulse.heard()
     const replies = decodeReplies(data)
     if (replies === undefined) {
       this.terms.counts.stray.value++
@@ -198,55 +198,31 @@ export class Link {
     if (this.calls.size === 0) this.close(1000, '')
   }
 
-  private heard(): void {
-    this.hasHeard = true
-    this.unansweredPings = 0
-  }
-
-  private ping(): void {
+  private beat(): void {
     const { limits } = this.terms
-    if (this.unansweredPings >= limits.missedPongs) return this.cut()
-    if (this.calls.size === 0 && ++this.pingsWithoutCalls > limits.idlePings && !this.isWanted()) return this.close(1000, 'idle')
-    this.unansweredPings++
-    this.socket.ping()
-  }
-
-  /** One timer serves all calls, and none runs while there are none. */
-  private get sweepMs(): number {
-    const { readTimeoutMs, totalTimeoutMs } = this.terms.spec
-    return Math.max(1, Math.min(MAX_SWEEP_MS, Math.ceil(Math.min(readTimeoutMs, totalTimeoutMs) / 10)))
+    if (this.calls.size === 0 && ++this.pingsWithoutCalls > limits.idlePings && !this.isWanted()) this.close(1000, 'idle')
+    else if (this.pulse.countPing()) this.socket.ping()
+    else this.cut()
   }
 
   private beginSweeping(): void {
-    this.heardAt = this.terms.monotonicMs()
-    this.hasHeard = false
+    this.pulse.begin(this.terms.monotonicMs())
     this.sweeper = setTimeout(sweep, this.sweepMs, this)
   }
 
+  /** One timer serves all calls, and none runs while there are none. */
   sweep(): void {
     const now = this.terms.monotonicMs()
-    if (this.hasHeard) {
-      this.hasHeard = false
-      this.heardAt = now
-      this.probedAt = undefined
-    }
+    this.pulse.look(now)
     for (const [id, caller] of this.calls) {
       if (caller.dueAt > now) continue
       this.calls.delete(id)
       caller.answered(id, failures['read-timeout'])
-      this.probe(now)
+      if (this.isOpen && this.pulse.suspect(now, this.sweepMs)) this.socket.ping()
     }
     if (this.isDraining) this.closeIfDrained()
-    if (this.probedAt !== undefined && now - this.probedAt >= this.terms.spec.connectTimeoutMs) this.cut()
-    this.sweeper = this.calls.size > 0 || this.probedAt !== undefined ? setTimeout(sweep, this.sweepMs, this) : undefined
-  }
-
-  /** A call was left unanswered. Where nothing else was heard for as long either, the node has to show that it lives. */
-  private probe(now: number): void {
-    const silentMs = now - this.heardAt + this.sweepMs // what was heard is seen by the sweep that comes after
-    if (this.probedAt !== undefined || silentMs < this.terms.spec.readTimeoutMs || !this.isOpen) return
-    this.probedAt = now
-    this.socket.ping()
+    if (this.pulse.isDead(now)) this.cut()
+    this.sweeper = this.calls.size > 0 || this.pulse.isProbed ? setTimeout(sweep, this.sweepMs, this) : undefined
   }
 
   private ended(code: number, reason: string): void {
