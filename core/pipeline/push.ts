@@ -5,6 +5,7 @@ import type { Draw } from '../plugin/budget.ts'
 import type { Push } from '../plugin/define.ts'
 import type { Refusal } from '../plugin/outcome.ts'
 import type { Pipeline } from './frame-run.ts'
+import type { Meter } from './ports.ts'
 import type { LiveSession } from './session.ts'
 
 /** Whether a notification goes to the client: no hook drops it, and every budget that the hooks name has room. */
@@ -23,11 +24,20 @@ export function admitPush(session: LiveSession, push: Push, pipeline: Pipeline):
     ;(draws ??= []).push(named)
   }
   if (draws === undefined) return true
-  const verdicts = pipeline.meter.draw([draws], false)
-  return isPromise(verdicts)
-    ? verdicts.then(
-        ([blocked]) => blocked === -1,
-        () => false,
-      )
-    : verdicts[0] === -1
+  let verdicts: ReturnType<Meter['draw']>
+  try {
+    verdicts = pipeline.meter.draw([draws], false)
+  } catch (error) {
+    return meterFault(error, pipeline)
+  }
+  if (!isPromise(verdicts)) return verdicts[0] === -1
+  return verdicts.then(
+    ([blocked]) => blocked === -1,
+    (error: unknown) => meterFault(error, pipeline),
+  )
+}
+
+function meterFault(error: unknown, pipeline: Pipeline): false {
+  pipeline.log.error({ err: error }, 'the meter failed')
+  return false
 }
