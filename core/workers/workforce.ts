@@ -4,7 +4,7 @@
  * so that all of them serve the same, also one that takes a dead one's place while the files on disk are broken.
  *
  * Where the system can (SO_REUSEPORT), each worker has a listening socket of its own and the system spreads connections
- * over them; elsewhere node:cluster accepts in the primary and hands connections out.
+ * over them; elsewhere they accept from one socket that the primary holds.
  */
 import cluster from 'node:cluster'
 import { createServer } from 'node:net'
@@ -42,6 +42,8 @@ export interface WorkforceOptions {
   readonly counts: CoreMetrics['workers']
   readonly log: PluginLog
   readonly hangsAfterMs?: number
+  /** False has workers share a socket even where each could have its own. */
+  readonly reusePort?: boolean
 }
 
 export class Workforce {
@@ -60,6 +62,7 @@ export class Workforce {
     this.workers = options.workers
     this.#current = { generation: snapshot.generation, content }
     this.#drainTimeoutMs = snapshot.settings.drainTimeoutMs
+    cluster.schedulingPolicy = cluster.SCHED_NONE // the other policy loses connections that a dying worker is handed
     cluster.setupPrimary({ exec: options.program, args: [], serialization: 'advanced' })
     const { serving, restarts } = options.counts
     const deps: MemberDeps = {
@@ -90,7 +93,7 @@ export class Workforce {
 
   /** Starts all workers. Rejects with what kept the first of them that failed from serving, once none is left. */
   async listen(address: ListenAddress): Promise<void> {
-    this.#listen = await claim(address)
+    this.#listen = await claim(address, this.#options.reusePort ?? true)
     try {
       const [first] = await Promise.all(this.#members.map((member) => member.start()))
       this.#address = first
@@ -151,10 +154,10 @@ export class Workforce {
  * Makes sure that the address is free: on a shared port, a gateway that runs already would otherwise go on to get some of
  * the connections. Finds out on the way which port it is where any will do, and whether processes can share it.
  */
-async function claim({ host, port }: ListenAddress): Promise<{ readonly host: string; readonly port: number; readonly reusePort: boolean }> {
+async function claim({ host, port }: ListenAddress, wantsOwn: boolean): Promise<{ readonly host: string; readonly port: number; readonly reusePort: boolean }> {
   const claimed = await tryListen({ ...(host !== '' && { host }), port })
   const reusePort = await tryListen({ host: '127.0.0.1', port: 0, reusePort: true }).then(
-    () => true,
+    () => wantsOwn,
     () => false,
   )
   return { host, port: claimed.port, reusePort }
