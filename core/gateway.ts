@@ -27,6 +27,7 @@ import type { MeterReply, MeterRequest } from './meter/remote.ts'
 import type { CoreMetrics } from './observe/core-metrics.ts'
 import type { Log } from './observe/log.ts'
 import type { MetricsRegistry } from './observe/metrics.ts'
+import type { Machine } from './observe/overload.ts'
 import type { AnyPlugin } from './plugin/define.ts'
 
 /** A configuration that cannot be used, with everything that is wrong with it. */
@@ -52,6 +53,8 @@ export interface GatewayOptions {
   readonly nodeVersion: string
   /** The wall clock in epoch milliseconds. */
   readonly now: () => number
+  /** What the system lets the process have; without it nothing is known. */
+  readonly machine?: Machine
 }
 
 /** A running gateway. */
@@ -129,7 +132,7 @@ function engineOf({ options, registry, metrics, stop, log, meter: { meter } }: P
     const { configFile } = options
     return new Workforce({ program: PROGRAM, workers, configFile, draw, registry, counts: metrics.workers, log }, snapshot, content)
   }
-  const service = new Service({ registry, metrics, log, meter, version: options.version, now: options.now, stop }, snapshot)
+  const service = new Service({ registry, metrics, log, meter, version: options.version, now: options.now, ...(options.machine && { machine: options.machine }), stop }, snapshot)
   return {
     workers,
     get address() {

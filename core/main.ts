@@ -2,6 +2,7 @@
 /** The command line: argv, env, signals, exit codes. The only file that touches `process`. */
 import cluster from 'node:cluster'
 import { readFileSync } from 'node:fs'
+import { totalmem } from 'node:os'
 import { parseArgs } from 'node:util'
 import { plugins } from '../plugins/index.ts'
 import { check, plan } from './commands.ts'
@@ -9,6 +10,7 @@ import { pluginManual } from './config/manual.ts'
 import { ConfigurationError, startGateway } from './gateway.ts'
 import { startWorker } from './worker.ts'
 import type { CommandContext } from './commands.ts'
+import type { Machine } from './observe/overload.ts'
 
 const USAGE = `usage: tollgate start [--config FILE]         runs the gateway (default conf/gateway.yaml)
        tollgate check [--config FILE]         lists every problem of a configuration as file:line path: problem (hint)
@@ -17,6 +19,22 @@ const USAGE = `usage: tollgate start [--config FILE]         runs the gateway (d
        tollgate --version | --help`
 
 const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as { version: string }
+
+/** What the system lets this process have. A limit that nobody set is 2^64 or so, which is more than the machine has. */
+const machine: Machine = {
+  rssBytes: () => process.memoryUsage.rss(),
+  memoryLimitBytes: Math.min(process.constrainedMemory() || Infinity, totalmem()),
+  maxOpenFiles: maxOpenFiles(),
+}
+
+/** Node has raised the soft limit to the hard one. Infinity where the system does not say. */
+function maxOpenFiles(): number {
+  try {
+    return Number(/^Max open files +(\d+)/m.exec(readFileSync('/proc/self/limits', 'utf8'))?.[1] ?? Infinity)
+  } catch {
+    return Infinity
+  }
+}
 
 const context: CommandContext = { catalogue: plugins, env: process.env, now: Date.now, print: (line) => void process.stdout.write(`${line}\n`) }
 
@@ -53,7 +71,7 @@ function say(text: string): number {
 async function start(configFile: string): Promise<number> {
   let gateway
   try {
-    gateway = await startGateway({ ...context, configFile, version, nodeVersion: process.version })
+    gateway = await startGateway({ ...context, machine, configFile, version, nodeVersion: process.version })
   } catch (error) {
     process.stderr.write(`${error instanceof ConfigurationError ? error.message : `tollgate: ${(error as Error).message}`}\n`)
     return 1
@@ -83,7 +101,7 @@ async function start(configFile: string): Promise<number> {
 /** Runs a worker, which the primary starts. Signals that reach the whole group are the primary's business. */
 async function work(): Promise<number> {
   for (const signal of ['SIGINT', 'SIGHUP'] as const) process.on(signal, () => undefined)
-  const worker = await startWorker({ ...context, version, nodeVersion: process.version })
+  const worker = await startWorker({ ...context, machine, version, nodeVersion: process.version })
   if (worker === undefined) return 1
   const { log } = worker
   process.on('exit', () => log.flush())

@@ -5,6 +5,7 @@
 import { randomBytes } from 'node:crypto'
 import { LiveSession } from './pipeline/session.ts'
 import { buildLanes } from './route/lanes.ts'
+import { OverloadGuard, UNKNOWN_MACHINE } from './observe/overload.ts'
 import { acceptWebSockets } from './transport/handshake.ts'
 import { startHttp } from './transport/http.ts'
 import { UpstreamSet } from './upstream/set.ts'
@@ -13,6 +14,7 @@ import type { ListenAddress, Settings, Snapshot } from './config/snapshot.ts'
 import type { CoreMetrics } from './observe/core-metrics.ts'
 import type { Log } from './observe/log.ts'
 import type { MetricsRegistry } from './observe/metrics.ts'
+import type { Machine } from './observe/overload.ts'
 import type { Pipeline } from './pipeline/frame-run.ts'
 import type { Meter } from './pipeline/ports.ts'
 import type { Destination, Origin } from './pipeline/session.ts'
@@ -31,6 +33,7 @@ export interface ServiceParts {
   readonly version: string
   /** The wall clock in epoch milliseconds. */
   readonly now: () => number
+  readonly machine?: Machine
   /** Aborted once everything is answered: ends what plugins still wait for. */
   readonly stop: AbortController
 }
@@ -38,11 +41,16 @@ export interface ServiceParts {
 /** A hook that has not answered by then is at fault. Longer than any delay that limit-req or limit-conn may ask for. */
 const HOOK_TIMEOUT_MS = 30_000
 
+/** Part of the files that the process may have open that clients' connections may take. */
+const FILES_FOR_CLIENTS = 0.75
+
 export class Service implements Door {
   readonly pipeline: Pipeline
   readonly sockets: CoreMetrics['sockets']
   private readonly parts: ServiceParts
   private readonly upstreams: UpstreamSet
+  private readonly machine: Machine
+  private readonly guard: OverloadGuard
   private readonly requestIdPrefix = randomBytes(6).toString('base64url')
   private requestCount = 0
   private snapshot: Snapshot
@@ -54,6 +62,9 @@ export class Service implements Door {
   constructor(parts: ServiceParts, snapshot: Snapshot) {
     this.parts = parts
     this.sockets = parts.metrics.sockets
+    const { limits } = snapshot.settings
+    this.machine = parts.machine ?? UNKNOWN_MACHINE
+    this.guard = new OverloadGuard(limits, this.machine, parts.registry, parts.log)
     this.pipeline = {
       meter: parts.meter,
       log: parts.log,
@@ -61,9 +72,10 @@ export class Service implements Door {
       sessions: parts.metrics.sessions,
       framesInFlight: parts.metrics.frames,
       maxFramesInFlight: snapshot.settings.maxInFlight,
+      load: this.guard,
       monotonicMs: () => performance.now(),
     }
-    this.upstreams = new UpstreamSet({ metrics: parts.registry, log: parts.log, version: parts.version })
+    this.upstreams = new UpstreamSet({ metrics: parts.registry, log: parts.log, version: parts.version, room: this.guard })
     this.snapshot = snapshot
     this.lanes = this.lanesOf(snapshot)
   }
@@ -73,8 +85,14 @@ export class Service implements Door {
   }
 
   async listen(address: ListenAddress & { readonly reusePort?: boolean }, settings: Settings): Promise<void> {
-    this.http = await startHttp(this, settings.limits, { ...address, trustedProxies: settings.trustedProxies })
+    const { limits } = settings
+    // The rest is for sockets to nodes and for files.
+    const maxConnections = Math.min(limits.maxConnections, Math.floor(this.machine.maxOpenFiles * FILES_FOR_CLIENTS))
+    if (maxConnections < limits.maxConnections)
+      this.parts.log.warn({ maxConnections, maxOpenFiles: this.machine.maxOpenFiles }, 'the system allows fewer connections than limits.max_connections')
+    this.http = await startHttp(this, { ...limits, maxConnections }, { ...address, trustedProxies: settings.trustedProxies })
     this.socketSessions = acceptWebSockets(this.http.server, this)
+    this.guard.start()
   }
 
   /** Makes a snapshot the one that new frames see; those under way keep theirs. Open WebSockets are judged anew. */
@@ -129,6 +147,7 @@ export class Service implements Door {
       await this.http.drain()
       clearTimeout(cut)
     }
+    this.guard.stop()
     this.parts.stop.abort()
     await this.upstreams.close()
   }

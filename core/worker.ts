@@ -15,6 +15,7 @@ import type { Snapshot, SnapshotDeps, SnapshotResult, UpstreamSpec } from './con
 import type { CoreMetrics } from './observe/core-metrics.ts'
 import type { Log } from './observe/log.ts'
 import type { MetricsRegistry } from './observe/metrics.ts'
+import type { Machine } from './observe/overload.ts'
 import type { AnyPlugin } from './plugin/define.ts'
 import type { Assignment, NumberedContent } from './workers/messages.ts'
 
@@ -28,6 +29,8 @@ export interface WorkerOptions {
   readonly nodeVersion: string
   /** The wall clock in epoch milliseconds. */
   readonly now: () => number
+  /** What the system lets the process have. */
+  readonly machine: Machine
 }
 
 /** A worker that serves. */
@@ -86,7 +89,10 @@ class RunningWorker implements Worker {
     this.log.follow(snapshot.settings.log)
     const own = shareOf(snapshot, workers)
     const { registry, metrics, log, meter, stop } = this
-    const service = new Service({ registry, metrics, log, meter, version: this.options.version, now: this.options.now, stop }, own)
+    const service = new Service(
+      { registry, metrics, log, meter, version: this.options.version, now: this.options.now, machine: shareOfMachine(this.options.machine, workers), stop },
+      own,
+    )
     this.service = service
     await service.listen(listen, own.settings)
     this.uses(snapshot)
@@ -149,12 +155,22 @@ class RunningWorker implements Worker {
   }
 }
 
+/** What one of several workers may occupy of what the system gives all of them together. Files are each process's own. */
+function shareOfMachine(machine: Machine, workers: number): Machine {
+  return { ...machine, memoryLimitBytes: machine.memoryLimitBytes / workers }
+}
+
 /** What one of several workers may take where the configuration limits all of them together. */
 function shareOf(snapshot: Snapshot, workers: number): Snapshot {
   const share = (limit: number): number => Math.ceil(limit / workers)
   const { settings, upstreams } = snapshot
-  const { maxConnections, maxConnectionsPerAddress } = settings.limits
-  const limits = { ...settings.limits, maxConnections: share(maxConnections), maxConnectionsPerAddress: share(maxConnectionsPerAddress) }
+  const { maxConnections, maxConnectionsPerAddress, maxHeldBytes } = settings.limits
+  const limits = {
+    ...settings.limits,
+    maxConnections: share(maxConnections),
+    maxConnectionsPerAddress: share(maxConnectionsPerAddress),
+    maxHeldBytes: maxHeldBytes && share(maxHeldBytes),
+  }
   const ofUpstream = (upstream: UpstreamSpec): UpstreamSpec => ({ ...upstream, maxConnections: share(upstream.maxConnections) })
   return { ...snapshot, settings: { ...settings, limits, maxInFlight: share(settings.maxInFlight) }, upstreams: upstreams.map(ofUpstream) }
 }

@@ -13,7 +13,8 @@ const listen = (fallback: string, description: string) =>
     default: fallback,
   })
 
-const bytes = (description: string, fallback: number) => Type.Integer({ minimum: 1, maximum: 2 ** 32, default: fallback, description })
+const bytes = (description: string, fallback?: number) =>
+  Type.Integer({ minimum: 1, maximum: 2 ** 32, ...(fallback !== undefined && { default: fallback }), description })
 
 const quota = (description: string) =>
   Type.Union(
@@ -49,6 +50,16 @@ const Log = Type.Object(
 const Limits = Type.Object(
   {
     max_in_flight: Type.Integer({ minimum: 1, default: 10_000, description: 'Frames that are worked on at once; more are answered with 503.' }),
+    max_memory: Type.Number({
+      exclusiveMinimum: 0,
+      maximum: 1,
+      default: 0.9,
+      description: "Part of the memory, of Node's heap and of what the system gives, from which on new work is answered with 503.",
+    }),
+    max_event_loop_lag: Duration({ default: '200ms', description: 'How late the event loop may be for half a second; beyond, new work is answered with 503.' }),
+    max_held: Type.Optional(
+      bytes('Bytes of bodies and answers that are in memory at once; more is answered with 503. A quarter of the memory where it is not said.'),
+    ),
     max_body: bytes('Bytes of a request body or of a WebSocket message from a client.', 1_048_576),
     max_headers: bytes('Bytes of all headers of a request.', 16_384),
     max_header_count: Type.Integer({ minimum: 1, maximum: 1000, default: 100, description: 'Headers of a request.' }),
@@ -64,7 +75,10 @@ const Limits = Type.Object(
     }),
     headers_timeout: Duration({ default: '10s', description: 'For all headers of a request to arrive.' }),
     request_timeout: Duration({ default: '15s', description: 'For a whole request to arrive.' }),
-    write_timeout: Duration({ default: '30s', description: 'How long a client may take nothing of its answer, and for all of it beside a second for every 64 KiB; then the connection is cut.' }),
+    write_timeout: Duration({
+      default: '30s',
+      description: 'How long a client may take nothing of its answer, and for all of it beside a second for every 64 KiB; then the connection is cut.',
+    }),
     keep_alive_timeout: Duration({ default: '65s', description: 'How long an idle connection of a client is kept.' }),
     compress_over: bytes('Answers under this many bytes are not compressed.', 1024),
   },

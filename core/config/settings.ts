@@ -30,6 +30,9 @@ export function toSettings(draft: Draft, directory: string): Settings | undefine
     maxInFlight: limits.max_in_flight,
     limits: {
       maxBodyBytes: limits.max_body,
+      maxMemoryShare: limits.max_memory,
+      maxLagMs: durationMs(limits.max_event_loop_lag),
+      maxHeldBytes: limits.max_held,
       maxHeaderBytes: limits.max_headers,
       maxHeaders: limits.max_header_count,
       maxConnections: limits.max_connections,

@@ -89,6 +89,12 @@ export interface Settings {
 /** What is taken from clients at most. */
 interface ClientLimits {
   readonly maxBodyBytes: number
+  /** Part of the memory from which on new work is refused. */
+  readonly maxMemoryShare: number
+  /** Of the event loop. */
+  readonly maxLagMs: number
+  /** Bytes of bodies and answers in memory; undefined is a quarter of the memory. */
+  readonly maxHeldBytes: number | undefined
   readonly maxHeaderBytes: number
   readonly maxHeaders: number
   readonly maxConnections: number
@@ -188,6 +194,8 @@ export interface SnapshotDeps {
   readonly metrics: Metrics
   /** The chain behind a network. */
   chain?(network: string): ChainView | undefined
+  /** How long a plugin may take to be created, and to index credentials; half a minute where it is not said. */
+  readonly pluginTimeoutMs?: number
   /** Aborted when the gateway stops: ends what plugins wait for. */
   readonly stop: AbortSignal
 }
@@ -206,8 +214,6 @@ export interface SnapshotResult {
 export async function buildSnapshot(file: string, deps: SnapshotDeps): Promise<SnapshotResult> {
   const problems = new Problems()
   const sources = new Sources(file, deps.env, problems, deps.content)
-  /** How long a plugin may take to be created, and to index credentials; half a minute where it is not said. */
-  readonly pluginTimeoutMs?: number
   const snapshot = await assemble(sources, problems, deps)
   const errors = problems.list('error')
   return {

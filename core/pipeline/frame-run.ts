@@ -20,7 +20,7 @@ import type { FrameView } from '../plugin/session.ts'
 import type { Answer } from './answer.ts'
 import type { Chain } from './chain.ts'
 import type { Asking } from './hooks.ts'
-import type { ExchangeContext, Meter, Upstream } from './ports.ts'
+import type { ExchangeContext, Load, Meter, Upstream } from './ports.ts'
 import type { LiveSession } from './session.ts'
 
 /** What running frames needs of its surroundings. */
@@ -32,9 +32,12 @@ export interface Pipeline extends Asking {
   readonly framesInFlight: Readonly<Record<'http' | 'ws', CounterHandle>>
   /** More frames at once than this are refused: overloaded. */
   readonly maxFramesInFlight: number
+  readonly load: Load
 }
 
 const OVERLOADED = refuse('overloaded', 'too-many-frames', { message: 'The gateway is at its limit of calls in flight; try again', retryAfterMs: 1000 })
+
+export const NO_ROOM = refuse('overloaded', 'no-room', { message: 'The gateway holds as much in memory as it may; try again', retryAfterMs: 1000 })
 
 const UNCOUNTED = refuse('overloaded', 'store-away', { message: 'What this call costs cannot be counted now; try again', retryAfterMs: 1000 })
 
@@ -82,17 +85,25 @@ export class FrameRun implements FrameView {
   }
 
   private begin(bytes: Uint8Array): void {
-    const { http, ws } = this.pipeline.framesInFlight
-    const isOverloaded = http.value + ws.value >= this.pipeline.maxFramesInFlight
-    this.pipeline.framesInFlight[this.session.scheme].value++
+    const overload = this.overload()
+    const { framesInFlight, load } = this.pipeline
+    framesInFlight[this.session.scheme].value++
+    load.heldBytes.value += this.requestBytes
     const frame = this.decode(bytes)
     this.isBatch = frame.isBatch
     const reader = new ParamsReader()
     this.calls = frame.entries.map((entry) => new LiveCall(this.session, this, entry, reader))
-    const refusal = isOverloaded ? OVERLOADED : this.session.refusal
+    const refusal = overload ?? this.session.refusal
     if (refusal === undefined) return this.access()
-    for (const call of this.calls) call.decide(refusal, isOverloaded ? undefined : this.session.refusedBy)
+    for (const call of this.calls) call.decide(refusal, overload === undefined ? this.session.refusedBy : undefined)
     this.answer()
+  }
+
+  /** Why the process cannot take the frame. */
+  private overload(): Refusal | undefined {
+    const { framesInFlight, maxFramesInFlight, load } = this.pipeline
+    if (framesInFlight.http.value + framesInFlight.ws.value >= maxFramesInFlight) return OVERLOADED
+    return load.heldBytes.value + this.requestBytes > load.maxHeldBytes ? NO_ROOM : load.refusal
   }
 
   /** The client has gone: stops the work upstream. The frame still ends in order, and is logged. */
@@ -305,6 +316,7 @@ export class FrameRun implements FrameView {
     this.responseBytes = document === undefined ? 0 : documentBytes(document)
     this.totalMs = this.pipeline.monotonicMs() - this.startedAt
     this.pipeline.framesInFlight[this.session.scheme].value--
+    this.pipeline.load.heldBytes.value -= this.requestBytes
     this.isAnswered = true
     this.done({ document, status: this.status, headers: refusal === undefined ? undefined : refusalHeaders(refusal) })
     for (const run of this.afterAnswer) run()

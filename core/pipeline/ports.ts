@@ -2,7 +2,8 @@
 import type { Document } from '../jsonrpc/encode.ts'
 import type { Draw } from '../plugin/budget.ts'
 import type { WebSocketSettings } from '../plugin/define.ts'
-import type { Outcome } from '../plugin/outcome.ts'
+import type { CounterHandle } from '../plugin/metrics.ts'
+import type { Outcome, Refusal } from '../plugin/outcome.ts'
 import type { UpstreamRequest } from '../plugin/session.ts'
 import type { RpcRequest } from '../jsonrpc/frame.ts'
 
@@ -51,6 +52,19 @@ export interface ExchangeContext {
   readonly afterAnswer: (() => void)[]
   /** Set by the upstream while it works; called at most once, when the client has gone: drop the work. */
   cancel: (() => void) | undefined
+}
+
+/** What the process has to carry: asked before new work is begun. */
+export interface Load extends Room {
+  /** Why new work is refused now; undefined while there is room. */
+  readonly refusal: Refusal | undefined
+}
+
+/** Room for bodies and answers in memory. Whoever holds some adds to `heldBytes`, and takes it away when it is let go. */
+export interface Room {
+  readonly heldBytes: CounterHandle
+  /** More than this is not taken in. */
+  readonly maxHeldBytes: number
 }
 
 /** Where budgets are counted. */

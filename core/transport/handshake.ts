@@ -126,6 +126,8 @@ class Handshake {
     const wrong = wrongWithRequest(this.request)
     if (wrong !== undefined) return this.refuse(wrong)
     if (this.door.isDraining()) return this.refuse(refusals.draining)
+    const { refusal: overload } = this.door.pipeline.load
+    if (overload !== undefined) return this.refuse(overload)
     const target = readTarget(this.request)
     if (target === undefined) return this.refuse(edge.badTarget)
     const session = this.door.enter({ scheme: 'ws', httpMethod: 'GET', peer: peerOf(this.request), headers: this.request.headers, ...target })

@@ -3,7 +3,7 @@
  * client that does not take the answer is cut off.
  */
 import { encodeRefusal, refusalHeaders } from '../pipeline/answer.ts'
-import { FrameRun } from '../pipeline/frame-run.ts'
+import { FrameRun, NO_ROOM } from '../pipeline/frame-run.ts'
 import { closeSession, openSession } from '../pipeline/open.ts'
 import { documentBytes } from '../jsonrpc/encode.ts'
 import { errors } from '../jsonrpc/errors.ts'
@@ -34,6 +34,7 @@ export class HttpSession {
   private readonly door: Door
   private readonly limits: TransportLimits
   private run: FrameRun | undefined
+  private heldBytes = 0
   private isOpening = true
   private isOver = false
   /** Runs while the client takes its answer. */
@@ -89,11 +90,14 @@ export class HttpSession {
     let first: Buffer | undefined
     let more: Buffer[] | undefined
     let bytes = 0
+    const { load } = this.door.pipeline
     this.connection.arriving = this
     this.request.on('data', (chunk: Buffer) => {
-      bytes += chunk.length
       if (this.isOver) return
+      bytes += chunk.length
+      this.hold(chunk.length)
       if (bytes > this.limits.maxBodyBytes) return this.refuse(this.tooLarge())
+      if (load.heldBytes.value > load.maxHeldBytes) return this.refuse(NO_ROOM)
       if (first === undefined) first = chunk
       else (more ??= [first]).push(chunk)
     })
@@ -105,7 +109,14 @@ export class HttpSession {
     if (this.request.headers.expect !== undefined && this.request.httpVersion === '1.1') this.response.writeContinue()
   }
 
+  /** Counts what is held in memory for this request: its body while it arrives, its answer until the client has it. */
+  private hold(bytes: number): void {
+    this.heldBytes += bytes
+    this.door.pipeline.load.heldBytes.value += bytes
+  }
+
   private frame(bytes: Buffer): void {
+    this.hold(-this.heldBytes) // the frame counts its own
     this.run = new FrameRun(this.session, this.session.requestId, bytes.length, this.door.pipeline, (answer) => this.answer(answer))
     this.run.start(bytes)
   }
@@ -113,6 +124,7 @@ export class HttpSession {
   /** The answer has left, or the client went away before it. */
   private closed(): void {
     clearTimeout(this.writing)
+    this.hold(-this.heldBytes)
     this.connection.answered()
     if (this.connection.arriving === this) this.connection.arriving = undefined
     if (this.isOver || this.isOpening) return // what is still being opened closes once it is open
@@ -172,6 +184,7 @@ export class HttpSession {
       response.end()
       return
     }
+    this.hold(documentBytes(document))
     all['Content-Type'] = 'application/json'
     if (wantsGzip(this.request.headers['accept-encoding'])) {
       all['Vary'] = all['Vary'] === undefined ? 'Accept-Encoding' : `${all['Vary']}, Accept-Encoding`

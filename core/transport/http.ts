@@ -123,7 +123,7 @@ function receive(request: IncomingMessage, response: ServerResponse, connection:
   if (connection.isEnding) return
   connection.pending++
   connection.newest = response
-  const refusal = wrongWithHead(request, limits.maxHeaders) ?? wrongWithRequest(request, connection)
+  const refusal = wrongWithHead(request, limits.maxHeaders) ?? wrongWithRequest(request, connection) ?? shortOfMemory(door)
   const target = refusal === undefined ? readTarget(request) : undefined
   if (target === undefined) return refuseAtEdge(request, response, connection, refusal ?? edge.badTarget, door)
   const session = door.enter({ scheme: 'http', httpMethod: request.method ?? '', peer: peerOf(request), headers: request.headers, ...target })
@@ -136,6 +136,11 @@ function wrongWithRequest(request: IncomingMessage, connection: Connection): Ref
   if (upgrade !== undefined) return upgrade.toLowerCase() === 'websocket' && request.method !== 'GET' ? edge.handshake : edge.upgrade
   if (request.method !== 'POST' && request.method !== 'OPTIONS') return edge.method
   return connection.pending > MAX_PIPELINED ? edge.pipelined : undefined
+}
+
+/** While there is too little memory no body is read. Of any other shortage the caller is told with the id. */
+function shortOfMemory({ pipeline: { load } }: Door): Refusal | undefined {
+  return load.refusal?.why === 'event-loop' ? undefined : load.refusal
 }
 
 /** Refuses what never became a session, and ends its connection. */

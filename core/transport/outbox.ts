@@ -4,6 +4,7 @@
  */
 import type { WebSocket } from 'ws'
 import type { Document } from '../jsonrpc/encode.ts'
+import type { Room } from '../pipeline/ports.ts'
 import type { WebSocketSettings } from '../plugin/define.ts'
 
 /** Notifications wait here rather than in the socket once the socket holds this much: what the socket holds cannot be dropped. */
@@ -14,13 +15,17 @@ type Held = readonly [message: Document, bytes: number]
 export class Outbox {
   private readonly socket: WebSocket
   private readonly settings: WebSocketSettings
+  private readonly room: Room
   private readonly tooSlow: () => void
   private held: Held[] = []
   private heldBytes = 0
+  /** What of all that waits is counted in the room. */
+  private countedBytes = 0
   private isCorked = false
 
-  constructor(socket: WebSocket, settings: WebSocketSettings, tooSlow: () => void) {
+  constructor(socket: WebSocket, settings: WebSocketSettings, room: Room, tooSlow: () => void) {
     this.socket = socket
+    this.room = room
     this.settings = settings
     this.tooSlow = tooSlow
   }
@@ -28,18 +33,33 @@ export class Outbox {
   /** Sends an answer. Answers are never dropped. */
   answer(document: Document): void {
     this.send(document)
-    if (this.socket.bufferedAmount + this.heldBytes > this.settings.maxBufferedBytes) this.tooSlow()
+    if (this.count() > this.settings.maxBufferedBytes) this.tooSlow()
+  }
+
+  /** The socket has closed: nothing waits any more. */
+  close(): void {
+    this.room.heldBytes.value -= this.countedBytes
+    this.countedBytes = 0
+  }
+
+  /** Counts what waits, in the socket and before it. */
+  private count(): number {
+    const bytes = this.socket.bufferedAmount + this.heldBytes
+    this.room.heldBytes.value += bytes - this.countedBytes
+    this.countedBytes = bytes
+    return bytes
   }
 
   /** Sends a notification; answers how many had to be dropped for it. */
   notification(message: Document, bytes: number): number {
     if (this.held.length === 0 && this.socket.bufferedAmount <= KEEP_IN_SOCKET_BYTES) {
       this.send(message)
+      this.count()
       return 0
     }
     this.held.push([message, bytes])
     this.heldBytes += bytes
-    if (this.socket.bufferedAmount + this.heldBytes <= this.settings.maxBufferedBytes) return 0
+    if (this.count() <= this.settings.maxBufferedBytes) return 0
     if (this.settings.slowConsumer === 'drop-oldest') return this.dropOldest()
     this.tooSlow()
     return 0
@@ -51,6 +71,7 @@ export class Outbox {
       this.heldBytes -= this.held.shift()![1]
       dropped++
     }
+    this.count()
     return dropped
   }
 
@@ -80,6 +101,7 @@ export class Outbox {
 
   private readonly written = (): void => {
     if (this.held.length > 0) this.flush()
+    if (this.countedBytes > 0) this.count()
   }
 
   /** All that is sent in one tick goes out in one system call. */

@@ -69,7 +69,7 @@ export class SocketSession implements Subscriber, Traffic {
     this.settings = settings
     this.door = door
     this.gone = gone
-    this.outbox = new Outbox(socket, settings, () => this.tooSlow())
+    this.outbox = new Outbox(socket, settings, door.pipeline.load, () => this.tooSlow())
     session.traffic = this
     session.subscriber = this
     session.maxAnswerBytes = settings.maxAnswerBytes
@@ -275,6 +275,7 @@ export class SocketSession implements Subscriber, Traffic {
     for (const run of this.runs) run.cancel()
     for (const run of this.closers) run(code === NO_STATUS || code === ABNORMAL ? GOING_AWAY : code, reason)
     this.hasEnded = true
+    this.outbox.close()
     if (!this.isJudging) closeSession(this.session, this.door.pipeline) // what is still being opened closes once it is open
     this.gone()
   }

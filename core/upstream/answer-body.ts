@@ -4,6 +4,7 @@
  */
 import { createGunzip, gunzipSync } from 'node:zlib'
 import type { Gunzip } from 'node:zlib'
+import type { Room } from '../pipeline/ports.ts'
 import type { Why } from './failures.ts'
 
 /**
@@ -25,14 +26,18 @@ export interface BodyReader {
 export class AnswerBody {
   private readonly reader: BodyReader
   private readonly capBytes: number
+  private readonly room: Room
+  /** What of it is counted in the room. */
+  private heldBytes = 0
   private readonly isGzip: boolean
   private bytes = 0
   private first: Buffer | undefined
   private more: Buffer[] | undefined
   private gunzip: Gunzip | undefined
 
-  constructor(reader: BodyReader, isGzip: boolean, capBytes: number) {
+  constructor(reader: BodyReader, isGzip: boolean, capBytes: number, room: Room) {
     this.reader = reader
+    this.room = room
     this.isGzip = isGzip
     this.capBytes = capBytes
   }
@@ -60,15 +65,19 @@ export class AnswerBody {
   /** Nobody reads any more. */
   drop(): void {
     this.gunzip?.destroy()
-    this.first = this.more = undefined
+    this.letGo()
   }
 
   /** Counts and keeps a piece of what is read in the end; false when it is too much. */
   private keep(piece: Buffer): boolean {
+    const { heldBytes, maxHeldBytes } = this.room
     this.bytes += piece.length
-    if (this.bytes > this.capBytes) {
+    this.heldBytes += piece.length
+    heldBytes.value += piece.length
+    const why = this.bytes > this.capBytes ? 'too-large' : heldBytes.value > maxHeldBytes ? 'no-room' : undefined
+    if (why !== undefined) {
       this.drop()
-      this.reader.bodyFailed('too-large')
+      this.reader.bodyFailed(why)
       return false
     }
     if (this.first === undefined) this.first = piece
@@ -78,9 +87,15 @@ export class AnswerBody {
 
   private take(): Buffer {
     const whole = this.more === undefined ? (this.first ?? Buffer.alloc(0)) : Buffer.concat(this.more, this.bytes)
-    this.first = this.more = undefined
+    this.letGo()
     this.bytes = 0
     return whole
+  }
+
+  private letGo(): void {
+    this.first = this.more = undefined
+    this.room.heldBytes.value -= this.heldBytes
+    this.heldBytes = 0
   }
 
   /** From here on what is kept and counted is what comes out of the stream. */

@@ -32,6 +32,7 @@ export const failures = {
   'http-status': failure('upstreamUnavailable', 'http-status', 'read-only', 'The upstream node answered with an HTTP error'),
   'bad-encoding': failure('upstreamUnavailable', 'bad-encoding', 'read-only', "The encoding of the upstream node's answer is broken or was not asked for"),
   'too-large': failure('upstreamUnavailable', 'too-large', 'never', "The upstream node's answer is too large"),
+  'no-room': failure('overloaded', 'no-room', 'never', 'The gateway holds as much in memory as it may; try again'),
   'not-json': failure('upstreamUnavailable', 'not-json', 'read-only', "The upstream node's answer is not JSON"),
   'bad-answer': failure('upstreamUnavailable', 'bad-answer', 'read-only', "The upstream node's answer is not a JSON-RPC answer to what was asked"),
   'null-id': failure('upstreamUnavailable', 'null-id', 'read-only', 'The upstream node answered with an error that names no call'),

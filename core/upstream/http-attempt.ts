@@ -8,6 +8,7 @@ import { CONNECT_TIMEOUT } from './connector.ts'
 import { failures } from './failures.ts'
 import { pairAnswers } from './pair-answers.ts'
 import type { Dispatcher } from 'undici'
+import type { Room } from '../pipeline/ports.ts'
 import type { PluginLog } from '../plugin/define.ts'
 import type { UpstreamRequest } from '../plugin/session.ts'
 import type { BodyReader } from './answer-body.ts'
@@ -21,6 +22,7 @@ export interface AttemptTerms {
   readonly spec: UpstreamSpec
   readonly counts: UpstreamCounts
   readonly log: PluginLog
+  readonly room: Room
   readonly monotonicMs: () => number
 }
 
@@ -96,7 +98,7 @@ export class HttpAttempt implements Dispatcher.DispatchHandler, BodyReader {
     if (!isGzip && encoding !== undefined && encoding !== 'identity') return this.bodyFailed('bad-encoding')
     const { maxAnswerBytes } = this.terms.spec
     if (Number(headers['content-length']) > maxAnswerBytes) return this.bodyFailed('too-large')
-    this.answerBody = new AnswerBody(this, isGzip, maxAnswerBytes)
+    this.answerBody = new AnswerBody(this, isGzip, maxAnswerBytes, this.terms.room)
   }
 
   onResponseData(controller: Dispatcher.DispatchController, chunk: Buffer): void {

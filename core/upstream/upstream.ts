@@ -7,7 +7,7 @@ import { SocketCounts } from './socket/socket-counts.ts'
 import { socketLimits } from './socket/socket-limits.ts'
 import { UpstreamSockets } from './socket/sockets.ts'
 import type { RpcRequest } from '../jsonrpc/frame.ts'
-import type { ExchangeContext, Upstream } from '../pipeline/ports.ts'
+import type { ExchangeContext, Room, Upstream } from '../pipeline/ports.ts'
 import type { PluginLog, WebSocketSettings } from '../plugin/define.ts'
 import type { Metrics } from '../plugin/metrics.ts'
 import type { Outcome } from '../plugin/outcome.ts'
@@ -22,6 +22,8 @@ export interface UpstreamDeps {
   readonly log: PluginLog
   /** Tollgate's own, for the User-Agent header. */
   readonly version: string
+  /** Where answers are held while they arrive; without bound where it is not said. */
+  readonly room?: Room
   /** A clock that never steps, in milliseconds. */
   readonly monotonicMs?: () => number
   /** Bounds of sockets to nodes that are not the usual ones. */
@@ -33,6 +35,7 @@ export class NodeUpstream implements Upstream, ExchangeTerms {
   readonly spec: UpstreamSpec
   readonly counts: UpstreamCounts
   readonly log: PluginLog
+  readonly room: Room
   readonly monotonicMs: () => number
   private readonly nodes: readonly HttpNode[]
   private readonly turns: RoundRobin<HttpNode>
@@ -52,6 +55,7 @@ export class NodeUpstream implements Upstream, ExchangeTerms {
     this.spec = spec
     this.counts = new UpstreamCounts(deps.metrics, spec.id)
     this.log = deps.log
+    this.room = deps.room ?? { heldBytes: { value: 0 }, maxHeldBytes: Infinity }
     this.monotonicMs = deps.monotonicMs ?? (() => performance.now())
     const userAgent = `tollgate/${deps.version}`
     this.nodes = spec.nodes.map((node, position) => new HttpNode(node, position, this.spec, userAgent))

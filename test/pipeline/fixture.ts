@@ -72,6 +72,7 @@ export function pipelineOf(options: FixtureOptions = {}) {
     sessions,
     framesInFlight: frames,
     maxFramesInFlight: 1000,
+    load: { refusal: undefined, heldBytes: { value: 0 }, maxHeldBytes: Infinity },
     monotonicMs: () => performance.now(),
   }
   const chainOf = (members: readonly Member[]) =>
