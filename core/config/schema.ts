@@ -30,13 +30,53 @@ const redisUrl = text('^rediss?://\\S+$', 'must be a URL such as redis://host:63
 const Store = Type.Union(
   [
     text('^(memory|rediss?://\\S+)$', 'must be memory or a URL such as redis://host:6379/0', '`memory`, or the URL of a Redis server.'),
-    Type.Array(redisUrl, { minItems: 1, description: 'Nodes of a Redis Cluster.' }),
+    Type.Array(redisUrl, { minItems: 1, description: 'Nodes of a Redis Cluster. User and password of the first are those of all.' }),
     Type.Object({
-      sentinels: Type.Array(redisUrl, { minItems: 1, description: 'Redis Sentinels.' }),
+      sentinels: Type.Array(redisUrl, { minItems: 1, description: 'Redis Sentinels. User, password and database of the first are those of the master too.' }),
       name: Type.String({ minLength: 1, description: 'The name under which the sentinels know the master.' }),
     }),
   ],
   { default: 'memory', description: 'Where budgets are counted: `memory`, a Redis, the nodes of a Redis Cluster, or sentinels.' },
+)
+
+const onStoreFailure = (budgets: string) =>
+  Type.Enum(['local', 'refuse', 'pass'], {
+    default: 'local',
+    description: `${budgets} \`refuse\` answers 503, \`pass\` serves everything and charges it later.`,
+  })
+
+const Meter = Type.Object(
+  {
+    lease: Type.Enum(['auto', 'exact'], {
+      default: 'auto',
+      description:
+        'How processes share the budgets of a store. With `auto` each takes a slice ahead of what it spends, so that calls seldom wait for the store: together they never exceed a limit, but a call may be refused for what others hold. With `exact` the store is asked for every request.',
+    }),
+    lease_share: Type.Number({
+      minimum: 0,
+      maximum: 0.5,
+      default: 0.05,
+      description: 'The largest slice that one process holds, as a part of the limit. The others may refuse early by as much.',
+    }),
+    store_timeout: Duration({
+      default: '50ms',
+      description: 'How long a call waits for the store at most; then, and while it is away, `on_store_failure` says what to do.',
+    }),
+    on_store_failure: Type.Object(
+      {
+        windows: onStoreFailure("Limits per seconds. `local` serves each process's share of the limit."),
+        cycles: onStoreFailure("Limits per billing cycle. `local` serves each process's share of what was left, and the overdraft; then it answers 503."),
+      },
+      { default: {}, description: 'What to do while the store is away. What was served is charged once when it is back.' },
+    ),
+    overdraft: Type.Number({
+      minimum: 0,
+      maximum: 1,
+      default: 0.01,
+      description: "What a process serves of a billing cycle beyond its share while the store is away, as a part of the cycle's limit.",
+    }),
+  },
+  { default: {}, description: 'How budgets are drawn on that a store holds for several processes.' },
 )
 
 const Log = Type.Object(
@@ -164,6 +204,7 @@ export function gatewaySchema<Plugins extends TSchema, OfConsumer extends TSchem
       description: 'Processes that serve clients, all on the one address; `auto` is one for each CPU. Takes effect at the next start.',
     }),
     store: Store,
+    meter: Meter,
     data_dir: Type.String({ minLength: 1, default: './data', description: 'Where usage is kept, relative to this file.' }),
     trusted_proxies: Type.Array(Type.String(), { default: [], description: 'Addresses and CIDRs of proxies whose X-Forwarded-For counts.' }),
     drain_timeout: Duration({ default: '30s', description: 'How long a stop waits for what is in flight.' }),

@@ -13,17 +13,25 @@ export function toSettings(draft: Draft, directory: string): Settings | undefine
   const listen = draft.top('listen')
   const admin = draft.top('admin')
   const store = draft.top('store')
+  const meter = draft.top('meter')
   const dataDir = draft.top('data_dir')
   const trustedProxies = draft.top('trusted_proxies')
   const drainTimeout = draft.top('drain_timeout')
   const log = draft.top('log')
   const limits = draft.top('limits')
-  if (!workers || !listen || !admin || !store || !dataDir || !trustedProxies || !drainTimeout || !log || !limits) return undefined
+  if (!workers || !listen || !admin || !store || !meter || !dataDir || !trustedProxies || !drainTimeout || !log || !limits) return undefined
   return {
     workers,
     listen: toAddress(listen),
     adminListen: toAddress(admin.listen),
     store: toStore(store),
+    meter: {
+      lease: meter.lease,
+      leaseShare: meter.lease_share,
+      storeTimeoutMs: durationMs(meter.store_timeout),
+      onStoreFailure: meter.on_store_failure,
+      overdraft: meter.overdraft,
+    },
     dataDir: resolve(directory, dataDir),
     trustedProxies,
     drainTimeoutMs: durationMs(drainTimeout),

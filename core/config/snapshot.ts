@@ -68,6 +68,23 @@ export type StoreSpec =
   | { readonly kind: 'cluster'; readonly urls: readonly string[] }
   | { readonly kind: 'sentinel'; readonly urls: readonly string[]; readonly name: string }
 
+/** How budgets are drawn on that a store holds for several processes. */
+export interface MeterSettings {
+  /** `auto` takes slices ahead, `exact` asks for every frame. */
+  readonly lease: 'auto' | 'exact'
+  /** The largest slice that is held ahead, as a part of the limit. */
+  readonly leaseShare: number
+  /** How long a frame waits for the store. */
+  readonly storeTimeoutMs: number
+  /** What is done while the store is away, for windows of seconds and for billing cycles. */
+  readonly onStoreFailure: { readonly windows: OnStoreFailure; readonly cycles: OnStoreFailure }
+  /** What is served beyond the own share of a cycle while the store is away, as a part of its limit. */
+  readonly overdraft: number
+}
+
+/** `local` serves the process's own share, `refuse` nothing, `pass` everything. */
+export type OnStoreFailure = 'local' | 'refuse' | 'pass'
+
 /** What stands at the top of the configuration. */
 export interface Settings {
   /** Processes that serve clients; `auto` is one for each CPU. */
@@ -75,6 +92,7 @@ export interface Settings {
   readonly listen: ListenAddress
   readonly adminListen: ListenAddress
   readonly store: StoreSpec
+  readonly meter: MeterSettings
   /** Absolute. */
   readonly dataDir: string
   /** CIDRs. */

@@ -5,9 +5,10 @@
  */
 import { windowCount } from './count.ts'
 import { TERM_MS } from './source.ts'
+import type { MeterSettings, OnStoreFailure } from '../config/snapshot.ts'
 import type { Moment } from './clock.ts'
 import type { ClockWindow, Count, WindowCount } from './count.ts'
-import type { BudgetName, Grant, Known, Return, Standing } from './source.ts'
+import type { Ask, BudgetName, Grant, Known, Return, Standing } from './source.ts'
 
 /** A slice is to last so long at the rate at which the last one was spent; one that nobody touched for so long is given back. */
 export const LEASE_MS = 100
@@ -16,17 +17,8 @@ const MIN_SAMPLE_MS = 5
 /** For so long after a store had no room, calls are refused without asking again. */
 const FULL_MS = 20
 
-/** What a budget of a kind does while its store is away. */
-export type OnStoreFailure = 'local' | 'refuse' | 'pass'
-
 /** How much a process may do by itself. */
-export interface AccountRules {
-  /** The largest slice that is held ahead, as a part of the limit. */
-  readonly leaseShare: number
-  readonly onStoreFailure: { readonly windows: OnStoreFailure; readonly cycles: OnStoreFailure }
-  /** What is served beyond the own share of a cycle while the store is away, as a part of its limit. */
-  readonly overdraft: number
-}
+export type AccountRules = Pick<MeterSettings, 'leaseShare' | 'onStoreFailure' | 'overdraft'>
 
 /** What an account needs of the process that it is part of. */
 export interface AccountHolder {
@@ -39,8 +31,8 @@ export interface AccountHolder {
 
 type Entry = [at: number, units: number]
 
-/** How an account answers a frame: by what it holds, or while the store is away by its own share. */
-export type Mode = 'leased' | 'alone'
+/** How an account answers a frame: by what it holds, by what the store said, or while that is away by its own share. */
+type Mode = 'leased' | 'exact' | 'alone'
 
 export class Account implements Count {
   readonly of: BudgetName
@@ -54,9 +46,8 @@ export class Account implements Count {
   wanted = 0
   isFree = false
   /** What waiting frames want, and the limit they want it under. */
-  need = 0
+  #need = 0
   limit = 0
-  isAsked = false
   /** What may be spent by itself. Monotonic milliseconds. */
   left = 0
   #term = -1
@@ -116,12 +107,14 @@ export class Account implements Count {
   }
 
   resetMs(now: Moment): number {
-    return this.#seen === undefined || this.mode === 'alone' ? this.#own.resetMs(now) : Math.max(this.#seen.resetMs(now), this.#own.resetMs(now))
+    if (this.#seen === undefined || this.mode === 'alone') return this.#own.resetMs(now)
+    return this.#untold > 0 ? Math.max(this.#seen.resetMs(now), this.#own.resetMs(now)) : this.#seen.resetMs(now)
   }
 
   /** Where only what others hold is in the way, that is soon spent or given back. */
   waitMs(units: number, limit: number, now: Moment): number {
-    return Math.max(LEASE_MS, (this.#seen ?? this.#own).waitMs(units, limit, now))
+    const waitMs = (this.#seen ?? this.#own).waitMs(units, limit, now)
+    return this.mode === 'leased' && waitMs <= 0 ? LEASE_MS : waitMs
   }
 
   // As a slice
@@ -135,7 +128,7 @@ export class Account implements Count {
   /** Notes what the frame at hand waits for. */
   wait(): void {
     this.#worth = this.wanted
-    if (!this.isFree) this.need += this.wanted
+    if (!this.isFree) this.#need += this.wanted
     this.wanted = 0 // it may draw more than once
   }
 
@@ -151,13 +144,17 @@ export class Account implements Count {
     return !this.isFree && this.#slice > 0 && (this.left < this.#slice / 2 || this.#lapsesAt - nowMs < LEASE_MS)
   }
 
-  /** What to ask for ahead: as much as was spent of late in the time that a slice is to last, if that is a frame's worth. */
-  ahead(nowMs: number): number {
+  /** What to ask for: what frames wait for, and ahead as much as was spent of late in the time that a slice is to last. */
+  ask(nowMs: number): Ask {
+    const { of, known, limit } = this
+    const need = this.#need
     const perMs = this.#spentOfLate / Math.max(MIN_SAMPLE_MS, nowMs - this.#askedAt)
-    const slice = Math.floor(Math.min(perMs * LEASE_MS, this.limit * this.#holder.rules.leaseShare))
-    this.#spentOfLate = 0
+    const slice = Math.floor(Math.min(perMs * LEASE_MS, limit * this.#holder.rules.leaseShare))
+    // Less than a frame's worth would lie idle.
+    this.#slice = this.isFree || slice < this.#worth ? 0 : slice
+    this.#need = this.#spentOfLate = 0
     this.#askedAt = nowMs
-    return (this.#slice = this.isFree || slice < this.#worth ? 0 : slice)
+    return { of, known, limit, need, ahead: this.#slice }
   }
 
   /** Takes in what was granted on an ask that was sent at a monotonic moment. */
@@ -215,11 +212,10 @@ export class Account implements Count {
     return { incarnation: this.#incarnation, units: this.#known }
   }
 
-  /** What there is to tell; what is said of windows that have passed matters to nobody. */
-  drain(now: Moment): Return {
-    this.roll(now)
+  /** What there is to tell. */
+  drain(): Return {
     const { of, known } = this
-    const spent = this.#spent.filter(([epoch, units]) => this.#matters(epoch) || this.#forget(units))
+    const spent = this.#spent
     const freed = this.#freed
     this.#spent = []
     this.#freed = []
@@ -227,10 +223,17 @@ export class Account implements Count {
     return { of, known, spent, freed }
   }
 
-  /** Whether there is nothing to tell but what matters to nobody any more. For times when nothing can be told. */
-  isStale(now: Moment): boolean {
+  /**
+   * Forgets what is to be told of windows that have passed and of what was held, which has lapsed: for times when nothing
+   * can be told. Answers whether there is anything left.
+   */
+  prune(now: Moment): boolean {
     this.roll(now)
-    return !this.#spent.some(([epoch]) => this.#matters(epoch))
+    for (const [epoch, units] of this.#spent) if (!this.#matters(epoch)) this.#untold -= units
+    this.#spent = this.#spent.filter(([epoch]) => this.#matters(epoch))
+    this.#freed = []
+    this.#isDirty = this.#spent.length > 0
+    return this.#isDirty
   }
 
   /** Takes in that something was told, and how the budget stands since. */
@@ -262,12 +265,6 @@ export class Account implements Count {
 
   #matters(epoch: number): boolean {
     return epoch >= this.#own.epoch - 1
-  }
-
-  /** Answers false. */
-  #forget(units: number): boolean {
-    this.#untold -= units
-    return false
   }
 
   #mark(): void {

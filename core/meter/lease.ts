@@ -11,26 +11,20 @@ import { LEASE_MS } from './account.ts'
 import { Row, isAmount } from './row.ts'
 import { toUnits } from './units.ts'
 import type { Draw } from '../plugin/budget.ts'
-import type { CounterHandle } from '../plugin/metrics.ts'
 import type { Meter } from '../pipeline/ports.ts'
 import type { Account } from './account.ts'
 import type { Ledger } from './ledger.ts'
 import type { BudgetSource } from './source.ts'
-
-/** Frames, by who drew for them. */
-export interface FrameCounts {
-  /** By what the process held. */
-  readonly lease: CounterHandle
-  /** By the store. */
-  readonly store: CounterHandle
-  /** By the process alone, for the store was away. */
-  readonly alone: CounterHandle
-}
+import type { FrameCounts } from './store-metrics.ts'
 
 interface Waiting {
   readonly wants: readonly (readonly Draw[])[]
   readonly together: boolean
   readonly resolve: (verdicts: readonly number[]) => void
+  /** Budgets of which the store has not said yet. */
+  open: number
+  /** Those of which it did not say. */
+  readonly lost: Set<Account>
 }
 
 export class LeasedMeter implements Meter {
@@ -42,11 +36,10 @@ export class LeasedMeter implements Meter {
   readonly #leasedOf = (draw: Draw): Account => this.#leased(draw)
   /** Accounts that hold a slice, or did when they were last looked at. */
   readonly #holders = new Set<Account>()
-  #waiting: Waiting[] = []
-  /** Accounts that are to be asked for. */
-  #asking: Account[] = []
-  #isScheduled = false
-  #taking: Promise<void> = Promise.resolve()
+  /** Accounts that are to be asked for, and the frames that wait for each. */
+  #asking = new Map<Account, Waiting[]>()
+  /** Accounts that were asked for and not heard of. */
+  #unheard = 0
   readonly #timer: NodeJS.Timeout
 
   constructor(source: BudgetSource, ledger: Ledger, monotonicMs: () => number, frames: FrameCounts) {
@@ -62,14 +55,7 @@ export class LeasedMeter implements Meter {
     const nowMs = this.#monotonicMs()
     this.#lay(wants)
     if (this.#isInVain(nowMs)) return this.#drawLeased(wants, together, nowMs)
-    return new Promise((resolve) => {
-      this.#waiting.push({ wants, together, resolve })
-      const { counts, size } = this.#row
-      for (let at = 0; at < size; at++) {
-        counts[at]!.wait()
-        this.#ask(counts[at]!)
-      }
-    })
+    return new Promise((resolve) => this.#wait({ wants, together, resolve, open: 0, lost: new Set() }))
   }
 
   refund(draw: Draw, amount: number): void {
@@ -83,7 +69,7 @@ export class LeasedMeter implements Meter {
   /** Gives everything back and tells what was spent; answers whether the store is known to have heard. */
   async close(): Promise<boolean> {
     clearInterval(this.#timer)
-    await this.#taking
+    while (this.#asking.size > 0 || this.#unheard > 0) await new Promise((resolve) => setTimeout(resolve, 5))
     for (const account of this.#holders) account.free()
     return this.#ledger.close()
   }
@@ -132,53 +118,50 @@ export class LeasedMeter implements Meter {
     return this.#ledger.drawAlone(wants, together)
   }
 
-  /** Asks for a budget once all sockets of this turn have been read. */
-  #ask(account: Account): void {
-    if (!account.isAsked) {
-      account.isAsked = true
-      this.#asking.push(account)
+  /** Lets the frame at hand wait for all its budgets. */
+  #wait(frame: Waiting): void {
+    const { counts, size } = this.#row
+    for (let at = 0; at < size; at++) {
+      const frames = this.#ask(counts[at]!)
+      counts[at]!.wait()
+      if (frames.at(-1) === frame) continue // it draws on it more than once
+      frames.push(frame)
+      frame.open++
     }
-    if (this.#isScheduled) return
-    this.#isScheduled = true
-    this.#taking = new Promise((resolve) => setImmediate(() => void this.#takeAll().then(resolve)))
   }
 
-  async #takeAll(): Promise<void> {
-    this.#isScheduled = false
+  /** Asks for a budget once all sockets of this turn have been read. Answers with the frames that wait for it. */
+  #ask(account: Account): Waiting[] {
+    if (this.#asking.size === 0) setImmediate(() => this.#takeAll())
+    let frames = this.#asking.get(account)
+    if (frames === undefined) this.#asking.set(account, (frames = []))
+    return frames
+  }
+
+  #takeAll(): void {
     const askedAt = this.#monotonicMs()
-    const frames = this.#waiting
-    const accounts = this.#asking
-    this.#waiting = []
-    this.#asking = []
-    const asks = accounts.map((account) => {
-      const { of, known, limit, need } = account
-      account.need = 0
-      account.isAsked = false
-      return { of, known, limit, need, ahead: account.ahead(askedAt) }
-    })
-    const grants = await this.#source.take(asks)
-    const nowMs = this.#monotonicMs()
-    const lost = new Set<Account>()
-    for (const [at, account] of accounts.entries()) {
-      const grant = grants[at]
-      if (grant === undefined) lost.add(account)
-      else account.hold(grant, asks[at]!.need, askedAt, nowMs)
+    const accounts = [...this.#asking]
+    this.#asking = new Map()
+    this.#unheard += accounts.length
+    const asks = accounts.map(([account]) => account.ask(askedAt))
+    this.#source.take(asks, (position, grant) => {
+      const [account, frames] = accounts[position]!
+      this.#unheard--
+      if (grant !== undefined) account.hold(grant, asks[position]!.need, askedAt, this.#monotonicMs())
       if (account.left > 0) this.#holders.add(account)
-    }
-    for (const frame of frames) this.#serve(frame, lost)
+      for (const frame of frames) {
+        if (grant === undefined) frame.lost.add(account)
+        if (--frame.open === 0) this.#serve(frame)
+      }
+    })
   }
 
   /** Draws for a frame that has waited. */
-  #serve({ wants, together, resolve }: Waiting, lost: ReadonlySet<Account>): void {
+  #serve({ wants, together, resolve, lost }: Waiting): void {
     this.#lay(wants)
     const { counts, size } = this.#row
-    let isLost = false
-    for (let at = 0; at < size; at++) {
-      if (!lost.has(counts[at]!)) continue
-      counts[at]!.mode = 'alone'
-      isLost = true
-    }
-    this.#frames[isLost ? 'alone' : 'store'].value++
+    for (let at = 0; at < size; at++) if (lost.has(counts[at]!)) counts[at]!.mode = 'alone'
+    this.#frames[lost.size > 0 ? 'alone' : 'store'].value++
     resolve(this.#ledger.finish(this.#row, wants, together))
   }
 

@@ -8,6 +8,7 @@ import { Settlements } from './settlements.ts'
 import { Shelves } from './shelves.ts'
 import { toCu, toUnits } from './units.ts'
 import type { Draw } from '../plugin/budget.ts'
+import type { CounterHandle } from '../plugin/metrics.ts'
 import type { AccountHolder, AccountRules } from './account.ts'
 import type { StoreClock } from './store-clock.ts'
 import type { BudgetSource } from './source.ts'
@@ -25,6 +26,8 @@ export interface LedgerOptions {
   readonly usage: UsageBook
   readonly rules: AccountRules
   readonly clock: StoreClock
+  /** Shows how many budgets there is something to tell of. */
+  readonly unsettled: CounterHandle
 }
 
 export class Ledger implements AccountHolder {
@@ -37,12 +40,12 @@ export class Ledger implements AccountHolder {
   readonly #row = new Row<Account>()
   readonly #aloneOf = (draw: Draw): Account => this.alone(draw)
 
-  constructor({ source, usage, rules, clock }: LedgerOptions) {
+  constructor({ source, usage, rules, clock, unsettled }: LedgerOptions) {
     this.rules = rules
     this.clock = clock
     this.#source = source
     this.#usage = usage
-    this.#settlements = new Settlements(source, clock)
+    this.#settlements = new Settlements(source, clock, unsettled)
   }
 
   get dirty(): Account[] {

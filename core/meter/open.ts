@@ -1,11 +1,13 @@
 /** Opens what the configuration says budgets are counted in. */
 import { MemoryMeter } from './memory.ts'
+import { openRedis } from './open-redis.ts'
+import { storeMetrics } from './store-metrics.ts'
 import { UsageBook } from './usage.ts'
 import { UsageStore } from './usage-store.ts'
 import type { Meter } from '../pipeline/ports.ts'
 import type { PluginLog } from '../plugin/define.ts'
 import type { Metrics } from '../plugin/metrics.ts'
-import type { StoreSpec } from '../config/snapshot.ts'
+import type { Settings } from '../config/snapshot.ts'
 
 /** How often keys are forgotten while nobody draws. */
 const FORGET_MS = 10_000
@@ -18,6 +20,9 @@ export interface MeterDeps {
   readonly metrics: Metrics
 }
 
+/** What opening needs of the configuration. */
+export type MeterOptions = Pick<Settings, 'store' | 'meter'> & { readonly dataDir: string | undefined }
+
 /** A meter that counts. */
 export interface OpenMeter {
   readonly meter: Meter
@@ -28,19 +33,29 @@ export interface OpenMeter {
 }
 
 /** Opens the meter of a configuration; without `dataDir` usage is forgotten with the process. Rejects with UsageStoreError. */
-export async function openMeter(
-  settings: { readonly store: StoreSpec; readonly dataDir: string | undefined },
-  { now, log, metrics }: MeterDeps,
-): Promise<OpenMeter> {
-  if (settings.store.kind !== 'memory') throw new RangeError(`store: ${settings.store.kind} is not supported`)
+export async function openMeter({ store, meter: rules, dataDir }: MeterOptions, deps: MeterDeps): Promise<OpenMeter> {
+  const shown = storeMetrics(deps.metrics)
+  const usage = openUsage(dataDir, deps)
+  const { meter, close } = store.kind === 'memory' ? openMemory(usage, deps) : await openRedis(store, rules, { ...deps, shown, usage })
+  return {
+    meter,
+    usage,
+    close: async () => {
+      await close()
+      usage.close()
+    },
+  }
+}
+
+function openUsage(dataDir: string | undefined, { now, log, metrics }: MeterDeps): UsageBook {
   const failing = metrics.gauge(
     'tollgate_usage_store_failing',
     '1 while usage of billing cycles cannot be written to data_dir and is counted in memory only.',
     [],
     'max',
   )()
-  const usage = new UsageBook({
-    store: settings.dataDir === undefined ? UsageStore.inMemory() : UsageStore.open(settings.dataDir),
+  return new UsageBook({
+    store: dataDir === undefined ? UsageStore.inMemory() : UsageStore.open(dataDir),
     now,
     onStore(error) {
       failing.value = error === undefined ? 0 : 1
@@ -48,14 +63,10 @@ export async function openMeter(
       else log.error({ err: error }, 'usage cannot be written to the disk: counting in memory and trying again')
     },
   })
+}
+
+function openMemory(usage: UsageBook, { now }: MeterDeps): { meter: Meter; close: () => Promise<void> } {
   const meter = new MemoryMeter(now, usage)
   const forgetting = setInterval(() => meter.forget(), FORGET_MS).unref()
-  return {
-    meter,
-    usage,
-    close: async () => {
-      clearInterval(forgetting)
-      usage.close()
-    },
-  }
+  return { meter, close: async () => clearInterval(forgetting) }
 }

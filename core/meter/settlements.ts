@@ -3,6 +3,7 @@
  * once, and never waited for. What is not known to have been told is told again, under the same number, so that it
  * counts once. Nothing is dropped but what is said of windows that have passed.
  */
+import type { CounterHandle } from '../plugin/metrics.ts'
 import type { Account } from './account.ts'
 import type { StoreClock } from './store-clock.ts'
 import type { BudgetSource, Return } from './source.ts'
@@ -20,7 +21,7 @@ interface Parcel {
 
 /** What goes to one group, one parcel after the other. */
 interface Line {
-  readonly waiting: Account[]
+  waiting: Account[]
   parcel: Parcel | undefined
   isSending: boolean
 }
@@ -31,12 +32,15 @@ export class Settlements {
   readonly #source: BudgetSource
   readonly #clock: StoreClock
   readonly #lines = new Map<string, Line>()
+  readonly #unsettled: CounterHandle
   readonly #timer: NodeJS.Timeout
   #id = 0
 
-  constructor(source: BudgetSource, clock: StoreClock) {
+  /** `unsettled` shows how many budgets there is something to tell of. */
+  constructor(source: BudgetSource, clock: StoreClock, unsettled: CounterHandle) {
     this.#source = source
     this.#clock = clock
+    this.#unsettled = unsettled
     this.#timer = setInterval(() => this.flush(), SETTLE_MS).unref()
   }
 
@@ -52,10 +56,11 @@ export class Settlements {
     for (const account of this.dirty.splice(0)) this.#lineOf(account).waiting.push(account)
     this.#clock.read()
     for (const [group, line] of this.#lines) {
-      if (this.#source.isAway) this.#forgetStale(line)
-      else void this.#tell(line)
+      if (this.#source.isAway) line.waiting = line.waiting.filter((account) => account.prune(this.#clock))
+      else this.#tell(line)
       if (line.waiting.length === 0 && line.parcel === undefined) this.#lines.delete(group)
     }
+    this.#unsettled.value = this.backlog
   }
 
   /** Tells all there is to tell; answers whether that is known to have been told within some milliseconds. */
@@ -75,30 +80,22 @@ export class Settlements {
     return line
   }
 
-  async #tell(line: Line): Promise<void> {
-    if (line.isSending) return
+  /** One parcel after the other, until one is not known to have been told: that one again with the next flush. */
+  #tell(line: Line): void {
+    if (line.isSending || (line.parcel === undefined && line.waiting.length === 0)) return
+    const { id, accounts, returns } = (line.parcel ??= this.#pack(line.waiting))
     line.isSending = true
-    while (line.parcel !== undefined || line.waiting.length > 0) {
-      const { id, accounts, returns } = (line.parcel ??= this.#pack(line.waiting))
-      const standings = await this.#source.give(id, returns)
-      if (standings === undefined) break // told again with the next flush
+    this.#source.give(id, returns, (standings) => {
+      line.isSending = false
+      if (standings === undefined) return
       line.parcel = undefined
       for (const [at, account] of accounts.entries()) account.told(returns[at]!, standings[at]!)
-    }
-    line.isSending = false
+      this.#tell(line)
+    })
   }
 
   #pack(waiting: Account[]): Parcel {
     const accounts = waiting.splice(0, MAX_RETURNS)
-    return { id: ++this.#id, accounts, returns: accounts.map((account) => account.drain(this.#clock)) }
-  }
-
-  #forgetStale({ waiting }: Line): void {
-    let kept = 0
-    for (const account of waiting) {
-      if (account.isStale(this.#clock)) account.drain(this.#clock)
-      else waiting[kept++] = account
-    }
-    waiting.length = kept
+    return { id: ++this.#id, accounts, returns: accounts.map((account) => account.drain()) }
   }
 }

@@ -34,14 +34,14 @@ export class SharedBudgets implements BudgetSource {
     this.#usage = usage
   }
 
-  take(asks: readonly Ask[]): Promise<readonly Grant[]> {
+  take(asks: readonly Ask[], hear: (position: number, grant: Grant) => void): void {
     this.#clock.read()
-    return Promise.resolve(asks.map((ask) => this.#grant(ask)))
+    for (const [position, ask] of asks.entries()) hear(position, this.#grant(ask))
   }
 
-  give(_id: number, returns: readonly Return[]): Promise<readonly Standing[]> {
+  give(_id: number, returns: readonly Return[], hear: (standings: readonly Standing[]) => void): void {
     this.#clock.read()
-    return Promise.resolve(returns.map((told) => this.#takeIn(told)))
+    hear(returns.map((told) => this.#takeIn(told)))
   }
 
   groupOf(): string {

@@ -75,18 +75,23 @@ export interface Return {
 /** An amount, and the window or the term that it belongs to. */
 export type Tally = readonly [at: number, units: number]
 
+/** What holds budgets. Its answers are heard in the order in which it gave them. */
 export interface BudgetSource {
   /** Asking is in vain for now: nobody should wait for it. */
   readonly isAway: boolean
   /** How many processes share the budgets, as far as is known. */
   readonly processes: number
-  /** Grants what there is of each ask, each in one atomic step. Never rejects; undefined where it could not be asked. */
-  take(asks: readonly Ask[]): Promise<readonly (Grant | undefined)[]>
+  /**
+   * Grants what there is of each ask, each in one atomic step. `hear` is called once for each, with its position: with
+   * undefined where it could not be asked. It may be called at once.
+   */
+  take(asks: readonly Ask[], hear: (position: number, grant: Grant | undefined) => void): void
   /**
    * Tells what was spent and what is no longer held. The same `id` counts once, however often it is told; within a group
-   * ids rise. Never rejects; undefined where it is not known to have been told, and is to be told again.
+   * ids rise. `hear` is called once, with how the budgets stand, or with undefined where they are not known to have been
+   * told, and are to be told again.
    */
-  give(id: number, returns: readonly Return[]): Promise<readonly Standing[] | undefined>
+  give(id: number, returns: readonly Return[], hear: (standings: readonly Standing[] | undefined) => void): void
   /** Returns of one group may be told together. */
   groupOf(of: BudgetName): string
 }

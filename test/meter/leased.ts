@@ -32,11 +32,15 @@ export function heldSource(clock: { ms: number }, budgets = new SharedBudgets(()
     isSilent: false,
     processes: 1,
     takes: 0,
-    take(asks) {
+    take(asks, hear) {
       source.takes++
-      return source.isSilent ? Promise.resolve(asks.map(() => undefined)) : budgets.take(asks)
+      if (source.isSilent) for (const position of asks.keys()) hear(position, undefined)
+      else budgets.take(asks, hear)
     },
-    give: (id, returns) => (source.isSilent ? Promise.resolve(undefined) : budgets.give(id, returns)),
+    give(id, returns, hear) {
+      if (source.isSilent) hear(undefined)
+      else budgets.give(id, returns, hear)
+    },
     groupOf: () => '',
   }
   return source
@@ -46,7 +50,13 @@ export function heldSource(clock: { ms: number }, budgets = new SharedBudgets(()
 export function processesOn(source: BudgetSource, clock: { ms: number }, count: number, rules: Partial<AccountRules> = {}): readonly Process[] {
   return Array.from({ length: count }, () => {
     const usage = openBook(UsageStore.inMemory(), clock)
-    const ledger = new Ledger({ source, usage, rules: { ...RULES, ...rules }, clock: new StoreClock(() => clock.ms - START, clock.ms) })
+    const ledger = new Ledger({
+      source,
+      usage,
+      rules: { ...RULES, ...rules },
+      clock: new StoreClock(() => clock.ms - START, clock.ms),
+      unsettled: { value: 0 },
+    })
     const frames = { lease: { value: 0 }, store: { value: 0 }, alone: { value: 0 } }
     const meter = new LeasedMeter(source, ledger, () => clock.ms - START, frames)
     onTestFinished(async () => void (await meter.close()))

@@ -6,6 +6,7 @@ import { describe, expect, onTestFinished, test } from 'vitest'
 import { openMeter } from '../../core/meter/open.ts'
 import { createMetrics } from '../../core/observe/metrics.ts'
 import { NOVEMBER, START, want } from './held-clock.ts'
+import { SETTINGS } from './redis-meters.ts'
 import type { MeterDeps } from '../../core/meter/open.ts'
 
 function surroundings(): MeterDeps & { readonly lines: string[]; flag(): Promise<string | undefined> } {
@@ -23,7 +24,7 @@ function surroundings(): MeterDeps & { readonly lines: string[]; flag(): Promise
 
 describe('opening a meter', () => {
   test('without a directory counts in memory', async () => {
-    const { meter, usage, close } = await openMeter({ store: { kind: 'memory' }, dataDir: undefined }, surroundings())
+    const { meter, usage, close } = await openMeter({ store: { kind: 'memory' }, meter: SETTINGS, dataDir: undefined }, surroundings())
     await meter.draw([[want(5, 10, NOVEMBER, 'alice', 'month')]], false)
     expect(usage.history('month', 'alice').map(({ used }) => used)).toEqual([5])
     await close()
@@ -32,7 +33,7 @@ describe('opening a meter', () => {
   test('keeps usage in the directory, and closing twice is closing once', async () => {
     const dir = mkdtempSync(join(tmpdir(), 'tollgate-meter-'))
     onTestFinished(() => rmSync(dir, { recursive: true }))
-    const settings = { store: { kind: 'memory' }, dataDir: join(dir, 'data') } as const
+    const settings = { store: { kind: 'memory' }, meter: SETTINGS, dataDir: join(dir, 'data') } as const
     const first = await openMeter(settings, surroundings())
     await first.meter.draw([[want(5, 10, NOVEMBER, 'alice', 'month')]], false)
     await first.close()
@@ -47,7 +48,7 @@ describe('opening a meter', () => {
     const dir = mkdtempSync(join(tmpdir(), 'tollgate-meter-'))
     onTestFinished(() => rmSync(dir, { recursive: true }))
     const around = surroundings()
-    const { meter, close } = await openMeter({ store: { kind: 'memory' }, dataDir: dir }, around)
+    const { meter, close } = await openMeter({ store: { kind: 'memory' }, meter: SETTINGS, dataDir: dir }, around)
     expect(await around.flag()).toBe('0')
     const other = new DatabaseSync(join(dir, 'usage.sqlite'))
     other.exec('BEGIN IMMEDIATE')
@@ -57,11 +58,5 @@ describe('opening a meter', () => {
     await expect.poll(() => around.flag()).toBe('0')
     expect(around.lines).toEqual(['error usage cannot be written to the disk: counting in memory and trying again', 'info usage is written to the disk again'])
     await close()
-  })
-
-  test('of a kind that is not built is refused, not replaced by another', async () => {
-    await expect(openMeter({ store: { kind: 'redis', url: 'redis://127.0.0.1:1' }, dataDir: undefined }, surroundings())).rejects.toThrow(
-      'store: redis is not supported',
-    )
   })
 })

@@ -1,6 +1,6 @@
 /** A real Redis of the test's own: on a free port, keeping nothing, gone at the end. */
 import { execFileSync } from 'node:child_process'
-import { mkdtempSync, rmSync } from 'node:fs'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { connect, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -20,6 +20,8 @@ export interface Redis {
 export interface RedisOptions {
   /** 0, the default, takes any free port. */
   readonly port?: number
+  /** A configuration file. */
+  readonly config?: string
   /** Further arguments of the command line, such as `--cluster-enabled yes`. */
   readonly args?: readonly string[]
 }
@@ -27,11 +29,11 @@ export interface RedisOptions {
 const READY_WITHIN_MS = 10_000
 
 /** Starts a Redis. Rejects with one line where none can be had. */
-export async function startRedis({ port = 0, args = [] }: RedisOptions = {}): Promise<Redis> {
+export async function startRedis({ port = 0, config, args = [] }: RedisOptions = {}): Promise<Redis> {
   installRedis()
   const bound = port === 0 ? await freePort() : port
   const dir = mkdtempSync(join(tmpdir(), 'tollgate-redis-'))
-  const options = ['--port', String(bound), '--bind', '127.0.0.1', '--save', '', '--appendonly', 'no', '--dir', dir]
+  const options = [...(config === undefined ? [] : [config]), '--port', String(bound), '--bind', '127.0.0.1', '--save', '', '--appendonly', 'no', '--dir', dir]
   const redis = startProcess('redis-server', [...options, ...args], { stdio: 'ignore' })
   const stop = async (): Promise<void> => {
     await redis.stop(0)
@@ -45,6 +47,67 @@ export async function startRedis({ port = 0, args = [] }: RedisOptions = {}): Pr
     await delay(20)
   }
   return { port: bound, url: `redis://127.0.0.1:${bound}/0`, signal: redis.signal, stop }
+}
+
+export interface RedisCluster {
+  readonly nodes: readonly Redis[]
+  readonly urls: readonly string[]
+  stop(): Promise<void>
+}
+
+const SLOTS = 16_384
+
+/** Starts a Redis Cluster of so many masters, all slots served. */
+export async function startRedisCluster(size = 3): Promise<RedisCluster> {
+  const args = ['--cluster-enabled', 'yes', '--cluster-node-timeout', '2000', '--cluster-require-full-coverage', 'no']
+  const nodes = await Promise.all(Array.from({ length: size }, () => startRedis({ args })))
+  const stop = async (): Promise<void> => void (await Promise.all(nodes.map((node) => node.stop())))
+  try {
+    for (const [at, { port }] of nodes.entries()) {
+      await command(port, 'CLUSTER', 'ADDSLOTSRANGE', Math.floor((at * SLOTS) / size), Math.floor(((at + 1) * SLOTS) / size) - 1)
+      await command(port, 'CLUSTER', 'SET-CONFIG-EPOCH', at + 1)
+      if (at > 0) await command(port, 'CLUSTER', 'MEET', '127.0.0.1', nodes[0]!.port)
+    }
+    for (const { port } of nodes) {
+      for (let waitedMs = 0; ; waitedMs += 20) {
+        const info = await command(port, 'CLUSTER', 'INFO')
+        if (info.includes('cluster_state:ok') && info.includes(`cluster_known_nodes:${size}`) && info.includes(`cluster_slots_ok:${SLOTS}`)) break
+        if (waitedMs > READY_WITHIN_MS) throw new Error(`the cluster did not form: ${info}`)
+        await delay(20)
+      }
+    }
+  } catch (error) {
+    await stop()
+    throw error
+  }
+  return { nodes, urls: nodes.map(({ url }) => url.replace(/\/0$/, '')), stop }
+}
+
+/** Starts a sentinel that knows a Redis as `name`; its URL. */
+export async function startSentinel(master: Redis, name: string): Promise<Redis> {
+  const dir = mkdtempSync(join(tmpdir(), 'tollgate-sentinel-'))
+  const file = join(dir, 'sentinel.conf')
+  writeFileSync(file, `sentinel monitor ${name} 127.0.0.1 ${master.port} 1\n`)
+  const sentinel = await startRedis({ config: file, args: ['--sentinel'] })
+  return { ...sentinel, stop: () => sentinel.stop().finally(() => rmSync(dir, { recursive: true, force: true })) }
+}
+
+/** Sends one command by hand; resolves with its answer as it was written. */
+export function command(port: number, ...words: readonly (string | number)[]): Promise<string> {
+  return new Promise((resolve, reject) => {
+    const parts = words.map((word) => `$${String(word).length}\r\n${word}\r\n`)
+    const socket = connect(port, '127.0.0.1', () => socket.write(`*${words.length}\r\n${parts.join('')}`))
+    let text = ''
+    socket.on('data', (data) => {
+      text += data.toString()
+      const bulk = /^\$(\d+)\r\n/.exec(text)
+      if (bulk !== null && text.length < bulk[0].length + Number(bulk[1]) + 2) return
+      socket.destroy()
+      if (text.startsWith('-')) reject(new Error(text.trim()))
+      else resolve(text)
+    })
+    socket.once('error', reject)
+  })
 }
 
 let isInstalled = false

@@ -1,0 +1,37 @@
+/**
+ * Budgets as Redis knows them: a key for each, and what the scripts are told of it. All budgets of one consumer have one
+ * hash tag, so they lie in one slot of a Redis Cluster: `tollgate:{alice}:limit-cu:s1000`.
+ */
+import { createHash } from 'node:crypto'
+import type { BudgetName, Known, Standing } from './source.ts'
+
+/** Longer keys are told apart by their digest. A username has 128 characters at most, a header may have thousands. */
+const MAX_TAG = 160
+
+/** What the braces of a hash tag hold: whose budget it is, and nothing else, so that it lies in the same place for all. */
+export function tagOf({ key }: BudgetName): string {
+  if (key.length > MAX_TAG) return `#${createHash('sha256').update(key).digest('base64url')}`
+  return key === '' ? '%' : key.replaceAll(/[{}%]/g, encodeURIComponent)
+}
+
+/** The key of a budget, in which `tag` is that of its name. */
+export function redisKey(tag: string, { budget, window }: BudgetName): string {
+  const suffix = window.kind === 'cycle' ? `c${window.id}` : `${window.kind === 'sliding' ? 's' : 'f'}${window.ms}`
+  return `tollgate:{${tag}}:${budget}:${suffix}`
+}
+
+/** What every script is told of a budget: its kind, its length (of a cycle, when it ends), and what is known of a cycle. */
+export function describeBudget(args: (string | number)[], { window }: BudgetName, known: Known): void {
+  if (window.kind === 'cycle') args.push('c', window.endsAt, known.incarnation, known.units)
+  else args.push(window.kind === 'sliding' ? 's' : 'f', window.ms, 0, 0)
+}
+
+/** A limit as scripts take it. */
+export function limitArgument(limit: number): number {
+  return limit === Infinity ? -1 : limit
+}
+
+/** Three numbers of an answer, from a position on. */
+export function standingAt(reply: readonly number[], at: number): Standing {
+  return { atMs: reply[0]!, epoch: reply[at]!, current: reply[at + 1]!, previous: reply[at + 2]! }
+}

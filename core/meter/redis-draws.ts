@@ -1,0 +1,87 @@
+/**
+ * Frames on their way through the script that draws: written as its arguments, and its answer read back. What a script
+ * draws on has one hash tag in a Redis Cluster, so a frame may come in parts there.
+ */
+import { describeBudget, limitArgument, redisKey, standingAt } from './redis-budgets.ts'
+import { isAmount } from './row.ts'
+import type { Account } from './account.ts'
+import type { Standing } from './source.ts'
+
+/** A draw, and what became of it. */
+export interface Pull {
+  readonly account: Account
+  /** NaN and the like are never drawn. */
+  readonly units: number
+  readonly limit: number
+  /** The position of its call, and its own among the draws of that. */
+  readonly call: number
+  readonly at: number
+  /** Undefined until the store has said. */
+  standing: Standing | undefined
+  isTaken: boolean
+}
+
+/** What a frame draws on under one tag: by call, the pulls in order. */
+export interface Part<Frame> {
+  readonly frame: Frame
+  readonly together: boolean
+  readonly calls: ReadonlyMap<number, readonly Pull[]>
+}
+
+/** One run of the script. */
+export class Batch<Frame> {
+  readonly parts: Part<Frame>[] = []
+  readonly keys: string[] = []
+  size = 0
+  readonly #tag: (account: Account) => string
+  readonly #positions = new Map<string, number>()
+  readonly #budgets: (string | number)[] = []
+  readonly #frames: number[] = []
+
+  constructor(tag: (account: Account) => string) {
+    this.#tag = tag
+  }
+
+  add(part: Part<Frame>): void {
+    this.parts.push(part)
+    this.#frames.push(part.together ? 1 : 0, part.calls.size)
+    for (const pulls of part.calls.values()) {
+      this.#frames.push(pulls.length)
+      this.size += pulls.length
+      for (const { account, units, limit } of pulls) this.#frames.push(this.#position(account), isAmount(units) ? units : -1, limitArgument(limit))
+    }
+  }
+
+  get args(): (string | number)[] {
+    return [...this.#budgets, this.parts.length, ...this.#frames]
+  }
+
+  /** Reads an answer: how every pull came out, and by call of every part where it was blocked, or -1. */
+  read(reply: readonly number[]): readonly ReadonlyMap<number, number>[] {
+    let at = 1
+    return this.parts.map(({ together, calls }) => {
+      const blocked = new Map<number, number>()
+      for (const [call, pulls] of calls) blocked.set(call, pulls[reply[at++]!]?.at ?? -1)
+      const isRefused = together && [...blocked.values()].some((position) => position >= 0)
+      for (const [call, pulls] of calls) {
+        for (const pull of pulls) {
+          pull.standing = standingAt(reply, at)
+          pull.isTaken = !isRefused && blocked.get(call) === -1
+          at += 3
+        }
+      }
+      return blocked
+    })
+  }
+
+  #position(account: Account): number {
+    const key = redisKey(this.#tag(account), account.of)
+    let position = this.#positions.get(key)
+    if (position === undefined) {
+      position = this.keys.push(key)
+      this.#positions.set(key, position)
+      describeBudget(this.#budgets, account.of, account.known)
+    }
+    return position
+  }
+}

@@ -1,0 +1,195 @@
+/**
+ * What Redis does with budgets, as scripts: each call is one atomic step, a handful of commands for each budget. They
+ * do what row.ts, count.ts and shared-budgets.ts do, with the same numbers (Lua's are doubles as well), and tests compare.
+ *
+ * A budget is one string, `epoch current previous term held heldBefore`, in units and windows: what is counted in this
+ * window and in the one before, and what is held by grants of this term and of the one before. Of a billing cycle
+ * `epoch` is the incarnation of the record, in microseconds, and `previous` what it began with: more than nothing where
+ * a Redis lost what processes remember. Keys of windows live for two windows, those of cycles for KEEP_MS after the end.
+ *
+ * The time is Redis's own (ARGV[1] is empty, but in tests), so that clocks of processes do not matter.
+ */
+import { AHEAD_PART, TERM_MS } from './source.ts'
+
+/** How long usage of a cycle is kept after its end: 90 days. */
+const KEEP_MS = 90 * 86_400_000
+/** How long Redis remembers which settlement of a process it has seen: longer than one is under way. */
+const RECEIPT_MS = 600_000
+
+const PRELUDE = `
+local now = tonumber(ARGV[1])
+local us
+if now then us = now * 1000 else
+  local time = redis.call('TIME')
+  us = time[1] * 1000000 + time[2]
+  now = math.floor(us / 1000)
+end
+local term = math.floor(now / ${TERM_MS})
+local at = 1
+local function arg() at = at + 1; return tonumber(ARGV[at]) end
+
+-- What a process remembers of a cycle goes into a record that was begun without it.
+local function remember(b, incarnation, known)
+  if not b.epoch then
+    b.epoch, b.current, b.previous, b.dirty = us, known, known, known > 0
+  elseif incarnation == 0 then
+    if known > b.current then b.previous, b.current, b.dirty = b.previous + known - b.current, known, true end
+  elseif incarnation ~= b.epoch and known > b.previous then
+    b.current, b.previous, b.dirty = b.current + known - b.previous, known, true
+  end
+end
+
+local function roll(b)
+  local epoch = math.floor(now / b.ms)
+  if b.epoch and epoch > b.epoch then
+    b.previous = epoch == b.epoch + 1 and b.current or 0
+    b.current = 0
+  end
+  b.epoch = epoch -- a clock that was set back goes on with what is counted
+end
+
+local function open(key)
+  local b = { key = key, kind = ARGV[at + 1], ms = tonumber(ARGV[at + 2]), current = 0, previous = 0, term = term, held = 0, before = 0 }
+  local text = redis.call('GET', key)
+  if text then
+    local epoch, current, previous, held_in, held, before = string.match(text, '^(%d+) (%d+) (%d+) (%d+) (%d+) (%d+)$')
+    b.epoch, b.current, b.previous = tonumber(epoch), tonumber(current), tonumber(previous)
+    b.held, b.before, held_in = tonumber(held), tonumber(before), tonumber(held_in)
+    if term > held_in then b.held, b.before = 0, term == held_in + 1 and b.held or 0 end
+  end
+  if b.kind == 'c' then remember(b, tonumber(ARGV[at + 3]), tonumber(ARGV[at + 4])) else roll(b) end
+  at = at + 4
+  return b
+end
+
+local function save(b)
+  local life = b.kind == 'c' and math.max(b.ms - now, 0) + ${KEEP_MS} or 2 * math.max(b.ms, ${TERM_MS})
+  redis.call('SET', b.key, string.format('%.0f %.0f %.0f %.0f %.0f %.0f', b.epoch, b.current, b.previous, b.term, b.held, b.before), 'PX', string.format('%.0f', life))
+end
+
+local function fits(b, units, limit)
+  if limit < 0 then return true end
+  local room = limit - b.current - b.held - b.before - units
+  if b.kind == 's' then return b.previous * ((b.epoch + 1) * b.ms - now) <= room * b.ms end
+  return room >= 0
+end
+`
+
+/**
+ * Draws for frames, one after the other. ARGV: now, then for each key its budget (redis-budgets.ts), then how many
+ * frames, and of each whether its calls stand or fall together, how many calls, and of each how many draws, and of each
+ * the key's position, the units (-1: no amount) and the limit (-1: none). Answers with now, and of each frame the
+ * position of the first draw that had no room for each call, or -1, and epoch, current and previous for each draw.
+ */
+const DRAW = `${PRELUDE}
+local budgets = {}
+for i, key in ipairs(KEYS) do budgets[i] = open(key) end
+local reply = { now }
+for _ = 1, arg() do
+  local together, calls = arg() == 1, arg()
+  local drawn, taken, from = {}, {}, 1
+  local ended = false
+  for _ = 1, calls do
+    local blocked = -1
+    if not together then from = #taken + 1 end
+    for i = 1, arg() do
+      local b, units, limit = budgets[arg()], arg(), arg()
+      drawn[#drawn + 1] = b
+      if not ended and blocked < 0 then
+        if units < 0 or (units > 0 and not fits(b, units, limit)) then blocked = i - 1 else
+          b.current = b.current + units
+          b.dirty = b.dirty or units > 0
+          taken[#taken + 1] = { b, units }
+        end
+      end
+    end
+    if blocked >= 0 then
+      for i = #taken, from, -1 do
+        taken[i][1].current = taken[i][1].current - taken[i][2]
+        taken[i] = nil
+      end
+      ended = together
+    end
+    reply[#reply + 1] = blocked
+  end
+  for _, b in ipairs(drawn) do
+    local n = #reply
+    reply[n + 1], reply[n + 2], reply[n + 3] = b.epoch, b.current, b.previous
+  end
+end
+for _, b in ipairs(budgets) do if b.dirty then save(b) end end
+return reply
+`
+
+/**
+ * Grants slices. ARGV: now, and for each key its budget, the limit (-1: none), what is needed and what is wanted
+ * ahead. Answers with now and the term, and for each key what was granted, epoch, current and previous.
+ */
+const TAKE = `${PRELUDE}
+local reply = { now, term }
+for i, key in ipairs(KEYS) do
+  local b = open(key)
+  local limit, need, ahead = arg(), arg(), arg()
+  local room = need + ahead * ${AHEAD_PART}
+  if limit >= 0 then
+    local counted = b.current
+    if b.kind == 's' then counted = counted + b.previous * ((b.epoch + 1) * b.ms - now) / b.ms end
+    room = math.max(0, math.min(room, math.floor(limit - b.held - b.before - counted)))
+    while room > 0 and not fits(b, room, limit) do room = room - 1 end
+  end
+  local granted = math.min(need, room)
+  granted = granted + math.min(ahead, math.floor((room - granted) / ${AHEAD_PART}))
+  b.held = b.held + granted
+  if granted > 0 or b.dirty then save(b) end
+  local n = #reply
+  reply[n + 1], reply[n + 2], reply[n + 3], reply[n + 4] = granted, b.epoch, b.current, b.previous
+end
+return reply
+`
+
+/**
+ * Takes in what was spent and is no longer held. KEYS[1] holds the number of the last settlement of this process; one that
+ * was seen changes nothing. ARGV: now, the number, and for each further key its budget, how many windows were spent in
+ * and for each the window and the units, and the same for terms and what they no longer hold. Answers with now, and
+ * epoch, current and previous for each of those keys.
+ */
+const SETTLE = `${PRELUDE}
+local id = arg()
+local new = id > tonumber(redis.call('GET', KEYS[1]) or 0)
+if new then redis.call('SET', KEYS[1], string.format('%.0f', id), 'PX', ${RECEIPT_MS}) end
+local reply = { now }
+for i = 2, #KEYS do
+  local b = open(KEYS[i])
+  for _ = 1, arg() do
+    local epoch, units = arg(), arg()
+    if new then
+      if b.kind == 'c' or epoch >= b.epoch then b.current = math.max(0, b.current + units)
+      elseif epoch == b.epoch - 1 then b.previous = math.max(0, b.previous + units) end
+    end
+  end
+  for _ = 1, arg() do
+    local of, units = arg(), arg()
+    if new then
+      if of == b.term then b.held = math.max(0, b.held - units)
+      elseif of == b.term - 1 then b.before = math.max(0, b.before - units) end
+    end
+  end
+  if new or b.dirty then save(b) end
+  local n = #reply
+  reply[n + 1], reply[n + 2], reply[n + 3] = b.epoch, b.current, b.previous
+end
+return reply
+`
+
+/** Says that a process is there, for so many milliseconds. ARGV: now, its name, how long. Answers with now, and how many are there. */
+const BEAT = `${PRELUDE}
+local life = tonumber(ARGV[3])
+redis.call('ZADD', KEYS[1], now, ARGV[2])
+redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now - life)
+redis.call('PEXPIRE', KEYS[1], 2 * life)
+return { now, redis.call('ZCARD', KEYS[1]) }
+`
+
+export const scripts = { draw: DRAW, take: TAKE, settle: SETTLE, beat: BEAT } as const
+
+export type ScriptName = keyof typeof scripts

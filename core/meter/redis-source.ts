@@ -1,0 +1,75 @@
+/** Redis as the holder of shared budgets: slices are granted, and settlements taken in, by a script each. */
+import { describeBudget, limitArgument, redisKey, standingAt, tagOf } from './redis-budgets.ts'
+import type { RedisLink } from './redis-link.ts'
+import type { Ask, BudgetName, BudgetSource, Grant, Return, Standing } from './source.ts'
+
+/** Budgets that one script looks at, so that Redis is not held up for longer than a millisecond. */
+const MAX_ASKS = 100
+
+export class RedisSource implements BudgetSource {
+  readonly #link: RedisLink
+
+  constructor(link: RedisLink) {
+    this.#link = link
+  }
+
+  get isAway(): boolean {
+    return this.#link.isAway
+  }
+
+  get processes(): number {
+    return this.#link.processes
+  }
+
+  take(asks: readonly Ask[], hear: (position: number, grant: Grant | undefined) => void): void {
+    for (const positions of this.#inScripts(asks)) {
+      const keys: string[] = []
+      const args: (string | number)[] = []
+      for (const position of positions) {
+        const { of, known, limit, need, ahead } = asks[position]!
+        keys.push(redisKey(tagOf(of), of))
+        describeBudget(args, of, known)
+        args.push(limitArgument(limit), need, ahead)
+      }
+      this.#link.run('take', keys, args, (reply) => {
+        for (const [at, position] of positions.entries()) hear(position, reply && grantAt(reply, at))
+      })
+    }
+  }
+
+  give(id: number, returns: readonly Return[], hear: (standings: readonly Standing[] | undefined) => void): void {
+    const { isCluster, process } = this.#link
+    const keys = [isCluster ? `tollgate:{${tagOf(returns[0]!.of)}}:settled:${process}` : `tollgate:settled:${process}`]
+    const args: (string | number)[] = [id]
+    for (const { of, known, spent, freed } of returns) {
+      keys.push(redisKey(tagOf(of), of))
+      describeBudget(args, of, known)
+      args.push(spent.length, ...spent.flat(), freed.length, ...freed.flat())
+    }
+    this.#link.run('settle', keys, args, (reply) => hear(reply && returns.map((_, at) => standingAt(reply, 1 + 3 * at))))
+  }
+
+  groupOf(of: BudgetName): string {
+    return this.#link.isCluster ? tagOf(of) : ''
+  }
+
+  /** Which asks go together: positions in the list, for each script. */
+  #inScripts(asks: readonly Ask[]): readonly (readonly number[])[] {
+    const scripts: number[][] = []
+    const open = new Map<string, number[]>()
+    for (const [at, { of }] of asks.entries()) {
+      const group = this.groupOf(of)
+      let positions = open.get(group)
+      if (positions === undefined || positions.length === MAX_ASKS) {
+        open.set(group, (positions = []))
+        scripts.push(positions)
+      }
+      positions.push(at)
+    }
+    return scripts
+  }
+}
+
+function grantAt(reply: readonly number[], at: number): Grant {
+  return { units: reply[2 + 4 * at]!, term: reply[1]!, standing: standingAt(reply, 3 + 4 * at) }
+}
