@@ -1,17 +1,16 @@
-/** Scenarios that compare what a call costs: sides, a yardstick among them, and targets in terms of it. */
+/** Scenarios that compare what a call costs: sides, a yardstick among them, and targets in terms of one of them. */
 import { costRatio, measureCost, spread } from './cost.ts'
 import { peers } from './peers.ts'
 import type { Measured, Side, Spread } from './cost.ts'
+import type { SideLoad } from './loads.ts'
 import type { PeerName } from './peers.ts'
-import type { Bar, Context, Findings, Verdict } from './scenario.ts'
+import type { Context, Findings, Verdict } from './scenario.ts'
 
 /** What a side may cost, in terms of another. */
 export interface Bound {
   readonly work: string
   readonly side: string
   readonly to: string
-  /** The name of `to` in the table of targets. */
-  readonly toTitle: string
   readonly atMost: number
 }
 
@@ -20,67 +19,81 @@ export interface Comparison {
   /** The side that ratios are printed in. */
   readonly yardstick: string
   readonly bounds: readonly Bound[]
-  /** Sides that were left out before, and why. */
-  readonly left?: readonly string[]
 }
 
-export const COLUMNS = ['', 'CPU µs per call', '× yardstick', 'calls/s', 'p50 ms', 'p99 ms', 'failed']
+/** The peer that most targets are set in. */
+export const YARDSTICK = 'nginx-lua'
 
 /** Measures a comparison. */
-export async function compare({ sides, yardstick, bounds, left = [] }: Comparison, { pace }: Context): Promise<Findings> {
+export async function compare({ sides, yardstick, bounds }: Comparison, { pace }: Context, notes: readonly string[] = []): Promise<Findings> {
   const { measured, missing } = await measureCost(sides, pace)
   const find = (name: string): Measured | undefined => measured.find((side) => side.name === name)
   const base = find(yardstick)
   return {
-    columns: COLUMNS,
+    columns: ['', 'CPU µs per call', `× ${yardstick}`, 'calls/s', 'p50 ms', 'p99 ms', 'failed'],
     rows: measured.map((side) => row(side, base)),
     verdicts: bounds.map((bound) => judge(bound, find(bound.side), find(bound.to))),
-    bars: measured.map(bar),
-    notes: [...left, ...missing.map(({ name, why }) => `${name} was not measured: ${why}`)],
+    yardstick,
+    bars: base === undefined ? [] : measured.map((side) => ({ label: side.name, ratio: costRatio(side, base), isOurs: side.name.startsWith('gateway') })),
+    notes: [...notes, ...missing.map(({ name, why }) => `${name} was not measured: ${why}`), ...measured.flatMap(besideNote)],
     raw: { measured, missing },
   }
 }
 
-/** Peers that are installed, as sides; what is missing, as notes. */
-export function peerSides(names: readonly PeerName[], { nodePort }: Context, load: Side['load']): { sides: Side[]; left: string[] } {
-  const sides: Side[] = []
-  const left: string[] = []
-  for (const name of names) {
-    const { missing, start } = peers[name]
-    if (missing === undefined) sides.push({ name, start: () => start(nodePort), load })
-    else left.push(`${name} is not installed: ${missing}`)
-  }
-  return { sides, left }
+/** Measures sides beside nginx + Lua, and beside others; those that are not installed, or not wanted, are left out. */
+export async function besidePeers(
+  context: Context,
+  what: {
+    readonly sides: readonly Side[]
+    /** Further peers. */
+    readonly peers: readonly PeerName[]
+    /** Peers that are in this repository, and so always there. The first is the yardstick where nginx + Lua is not. */
+    readonly references: readonly PeerName[]
+    /** What the peers are asked. */
+    readonly load: SideLoad
+    readonly bounds: readonly Omit<Bound, 'to'>[]
+  },
+): Promise<Findings> {
+  const wanted = [...(context.withPeers ? [YARDSTICK as PeerName, ...what.peers] : []), ...what.references]
+  const installed = wanted.filter((name) => peers[name].missing === undefined)
+  const notes = wanted.filter((name) => !installed.includes(name)).map((name) => `${name} is not installed: ${peers[name].missing}`)
+  const sides = [...what.sides, ...installed.map((name) => ({ name, start: () => peers[name].start(context.nodePort), load: what.load }))]
+  const yardstick = installed.includes(YARDSTICK) ? YARDSTICK : (what.references[0] ?? what.sides[0]!.name)
+  return compare({ sides, yardstick, bounds: what.bounds.map((bound) => ({ ...bound, to: YARDSTICK })) }, context, notes)
 }
 
-function row({ name, rounds }: Measured, base: Measured | undefined): string[] {
-  const of = (value: (round: Measured['rounds'][number]) => number): Spread => spread(rounds.map(value))
+function row(side: Measured, base: Measured | undefined): string[] {
+  const of = (value: (round: Measured['rounds'][number]) => number): Spread => spread(side.rounds.map(value))
   return [
-    name,
+    side.name,
     withSpread(
       of(({ cpuUsPerCall }) => cpuUsPerCall),
       1,
     ),
-    base === undefined ? '-' : withSpread(costRatio({ name, rounds }, base), 2),
+    base === undefined ? '-' : withSpread(costRatio(side, base), 2),
     Math.round(of(({ callsPerSecond }) => callsPerSecond).median).toString(),
     (of(({ p50Us }) => p50Us).median / 1000).toFixed(2),
     (of(({ p99Us }) => p99Us).median / 1000).toFixed(2),
-    rounds.reduce((sum, { failed }) => sum + failed, 0).toString(),
+    side.rounds.reduce((sum, { failed }) => sum + failed, 0).toString(),
   ]
 }
 
-function judge({ work, side, to, toTitle, atMost }: Bound, measured: Measured | undefined, base: Measured | undefined): Verdict {
-  const target = `≤ ${atMost} × ${toTitle}`
-  if (measured === undefined || base === undefined) {
-    return { work, target, measured: '-', isMet: undefined, note: `${measured === undefined ? side : to} was not measured` }
-  }
+function judge({ work, side, to, atMost }: Bound, measured: Measured | undefined, base: Measured | undefined): Verdict {
+  const target = `≤ ${atMost} × ${to}`
+  if (measured === undefined || base === undefined) return unmeasured(work, target, `${measured === undefined ? side : to} was not measured`)
   const ratio = costRatio(measured, base)
   return { work, target, measured: withSpread(ratio, 2), isMet: ratio.median <= atMost }
 }
 
-function bar({ name, rounds }: Measured): Bar {
-  const { median, least, most } = spread(rounds.map(({ cpuUsPerCall }) => cpuUsPerCall))
-  return { label: name, value: median, least, most, isOurs: name.startsWith('gateway') }
+/** A target that nothing was measured for. */
+export function unmeasured(work: string, target: string, note: string): Verdict {
+  return { work, target, measured: '-', isMet: undefined, note }
+}
+
+/** What is used beside the server: a store. */
+function besideNote({ name, rounds }: Measured): string[] {
+  const { median } = spread(rounds.map(({ besideCpuUsPerCall }) => besideCpuUsPerCall))
+  return median === 0 ? [] : [`${name}: ${median.toFixed(1)} µs per call in the store, not counted above`]
 }
 
 /** `12.3 (11.9 – 13.0)` */

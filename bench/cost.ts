@@ -14,6 +14,8 @@ export interface Side {
   readonly name: string
   readonly start: () => Promise<Server>
   readonly load: Omit<Load, 'host' | 'port'>
+  /** Processes that work for it, such as a store: measured apart. */
+  readonly beside?: readonly number[]
 }
 
 /** One round of one side. */
@@ -26,6 +28,8 @@ export interface Round {
   readonly calls: number
   /** Calls whose answer was not the one expected. */
   readonly failed: number
+  /** CPU of what works for the server, per call. */
+  readonly besideCpuUsPerCall: number
   /** CPU of the load's process per call, to see that it was not the limit. */
   readonly loadCpuUsPerCall: number
 }
@@ -81,6 +85,7 @@ export async function measureCost(sides: readonly Side[], { rounds, seconds }: P
 interface Turn {
   readonly report: Report
   readonly cpuUs: number
+  readonly besideCpuUs: number
 }
 
 /** A side with its server and its load in place. */
@@ -89,12 +94,14 @@ class Stand {
   readonly rounds: Round[] = []
   private readonly server: Server
   private readonly load: Load
+  private readonly beside: readonly number[]
   private readonly loader = new Loader()
   private turns: Turn[] = []
 
-  private constructor({ name, load }: Side, server: Server) {
+  private constructor({ name, load, beside = [] }: Side, server: Server) {
     this.name = name
     this.server = server
+    this.beside = beside
     this.load = { ...load, host: HOST, port: server.port }
   }
 
@@ -124,8 +131,9 @@ class Stand {
 
   async turn(): Promise<void> {
     const before = cpuUs(this.server.pids)
+    const besideBefore = cpuUs(this.beside)
     const report = await this.loader.run(TURN_SECONDS)
-    this.turns.push({ report, cpuUs: cpuUs(this.server.pids) - before })
+    this.turns.push({ report, cpuUs: cpuUs(this.server.pids) - before, besideCpuUs: cpuUs(this.beside) - besideBefore })
   }
 
   /** Ends a round. */
@@ -152,6 +160,7 @@ function sumUp(turns: readonly Turn[]): Round {
     p99Us: spread(turns.map(({ report }) => report.p99Us)).median,
     calls,
     failed,
+    besideCpuUsPerCall: total((turn) => turn.besideCpuUs) / (calls + failed),
     loadCpuUsPerCall: total(({ report }) => report.ownCpuUs) / (calls + failed),
   }
 }

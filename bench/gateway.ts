@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { startProcess } from '../test/support/owned-process.ts'
 import { configurationFiles } from './configuration.ts'
 import { HOST, freePort, startServer } from './server.ts'
+import type { Answers, Question } from './probe.ts'
 import type { Server } from './server.ts'
 import type { Shape } from './configuration.ts'
 
@@ -14,15 +15,33 @@ export interface GatewayOptions extends Omit<Shape, 'listen' | 'admin'> {
 
 const MAIN = join(import.meta.dirname, '../core/main.ts')
 
+/** Arguments with which a gateway answers `ask`. */
+export const PROBED = ['--expose-gc', '--import', join(import.meta.dirname, 'probe.ts')]
+
+/** Asks a gateway that was started with `PROBED`. */
+export function ask<Q extends Question>({ process: { child } }: Server, question: Q): Promise<Answers[Q]> {
+  return new Promise((resolve) => {
+    child.once('message', ({ said }: { said: Answers[Q] }) => resolve(said))
+    child.send(question)
+  })
+}
+
+/** A gateway that is up. */
+export interface Gateway extends Server {
+  readonly adminUrl: string
+}
+
 /** Starts a gateway and waits until it is ready. */
-export async function startGateway({ nodeArguments = [], ...shape }: GatewayOptions): Promise<Server> {
+export async function startGateway({ nodeArguments = [], ...shape }: GatewayOptions): Promise<Gateway> {
   const adminPort = await freePort()
-  return startServer('the gateway', (port, dir) => {
+  const adminUrl = `http://${HOST}:${adminPort}`
+  const server = await startServer('the gateway', (port, dir) => {
     const files = configurationFiles({ ...shape, listen: `${HOST}:${port}`, admin: `${HOST}:${adminPort}` })
     for (const [name, text] of Object.entries(files)) writeFileSync(join(dir, name), text)
     const process = startProcess(globalThis.process.execPath, [...nodeArguments, MAIN, 'start', '--config', join(dir, 'gateway.yaml')], {
-      stdio: ['ignore', 'pipe', 'pipe'],
+      stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
     })
-    return { process, readyUrl: `http://${HOST}:${adminPort}/readyz` }
+    return { process, readyUrl: `${adminUrl}/readyz` }
   })
+  return { ...server, adminUrl }
 }

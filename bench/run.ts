@@ -7,6 +7,7 @@
  *     npm run bench -- --only NAME       one scenario; may be given several times
  *     npm run bench -- --seconds N       of each side in each round (default 2)
  *     npm run bench -- --rounds N        at least 5 make a result (default 5)
+ *     npm run bench -- --million         a million keys instead of a hundred thousand
  *     npm run bench -- --dry             prints only
  */
 import { parseArgs } from 'node:util'
@@ -18,6 +19,7 @@ import type { Findings, Scenario } from './scenario.ts'
 const { values } = parseArgs({
   options: {
     peers: { type: 'boolean', default: false },
+    million: { type: 'boolean', default: false },
     only: { type: 'string', multiple: true },
     seconds: { type: 'string', default: '2' },
     rounds: { type: 'string', default: '5' },
@@ -29,6 +31,8 @@ const { values } = parseArgs({
 const MAX_PROCESSES = 100
 
 process.setMaxListeners(MAX_PROCESSES)
+// What was started is ended when this process exits, and a signal alone is no exit.
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => process.exit(1))
 const unknown = values.only?.filter((name) => !scenarios.some((scenario) => scenario.name === name)) ?? []
 if (unknown.length > 0) throw new Error(`no such scenario: ${unknown.join(', ')}; there are ${scenarios.map(({ name }) => name).join(', ')}`)
 
@@ -38,7 +42,7 @@ try {
   for (const scenario of scenarios) {
     if (values.only !== undefined && !values.only.includes(scenario.name)) continue
     const pace = { rounds: Number(values.rounds), seconds: Number(values.seconds) }
-    const findings = await scenario.run({ nodePort: node.port, pace, withPeers: values.peers })
+    const findings = await scenario.run({ nodePort: node.port, pace, withPeers: values.peers, withMillion: values.million })
     found.push({ scenario, findings })
     printFindings(scenario, findings)
   }

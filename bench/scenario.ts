@@ -1,5 +1,5 @@
 /** What a scenario is given, and what it finds. */
-import type { Pace } from './cost.ts'
+import type { Pace, Spread } from './cost.ts'
 
 export interface Context {
   /** Port of the stub node. */
@@ -7,6 +7,8 @@ export interface Context {
   readonly pace: Pace
   /** Whether other programs are measured too. */
   readonly withPeers: boolean
+  /** Whether a million keys are measured, which takes minutes. */
+  readonly withMillion: boolean
 }
 
 /** A target of the project, and what was measured. */
@@ -22,10 +24,8 @@ export interface Verdict {
 /** A bar of the chart. */
 export interface Bar {
   readonly label: string
-  /** CPU microseconds per call. */
-  readonly value: number
-  readonly least: number
-  readonly most: number
+  /** CPU per call, in terms of the yardstick. */
+  readonly ratio: Spread
   readonly isOurs: boolean
 }
 
@@ -33,6 +33,8 @@ export interface Findings {
   readonly columns: readonly string[]
   readonly rows: readonly (readonly string[])[]
   readonly verdicts: readonly Verdict[]
+  /** The side that ratios are taken to. */
+  readonly yardstick?: string
   readonly bars: readonly Bar[]
   /** What was left out, and why. */
   readonly notes: readonly string[]
@@ -43,5 +45,7 @@ export interface Findings {
 export interface Scenario {
   readonly name: string
   readonly title: string
+  /** Whether its bars stand in the chart. */
+  readonly isCharted?: boolean
   run(context: Context): Promise<Findings>
 }

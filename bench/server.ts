@@ -15,6 +15,12 @@ export interface Server {
   readonly port: number
   /** Whose CPU and memory are its own; their children's too. */
   readonly pids: readonly number[]
+  /** The process that was started. */
+  readonly process: OwnedProcess
+  /** Its directory. */
+  readonly dir: string
+  /** From its start until it was ready. */
+  readonly readyMs: number
   stop(): Promise<void>
 }
 
@@ -23,10 +29,11 @@ const READY_WITHIN_MS = 20_000
 /** How a server is started, given its port and a directory for what it needs. */
 export type Launch = (port: number, dir: string) => { readonly process: OwnedProcess; readonly readyUrl: string }
 
-/** Starts a server and waits until it answers `readyUrl`, whatever the answer. Rejects with what it wrote when it ends before that. */
+/** Starts a server and waits until it answers `readyUrl`, whatever the answer but 503. Rejects with what it wrote when it ends before that. */
 export async function startServer(name: string, launch: Launch): Promise<Server> {
   const dir = mkdtempSync(join(tmpdir(), 'tollgate-bench-'))
   const port = await freePort()
+  const startedAt = performance.now()
   const { process, readyUrl } = launch(port, dir)
   const output: string[] = []
   for (const stream of [process.child.stdout, process.child.stderr]) stream?.on('data', (chunk: Buffer) => output.push(chunk.toString()))
@@ -34,7 +41,6 @@ export async function startServer(name: string, launch: Launch): Promise<Server>
     await process.stop(5_000)
     rmSync(dir, { recursive: true, force: true })
   }
-  const startedAt = performance.now()
   while (!(await answers(readyUrl))) {
     if (process.child.exitCode !== null || performance.now() - startedAt > READY_WITHIN_MS) {
       await stop()
@@ -42,11 +48,11 @@ export async function startServer(name: string, launch: Launch): Promise<Server>
     }
     await delay(5)
   }
-  return { port, pids: [process.child.pid!], stop }
+  return { port, pids: [process.child.pid!], process, dir, readyMs: performance.now() - startedAt, stop }
 }
 
 /** The stub node. */
-export async function startNode(): Promise<Server> {
+export async function startNode(): Promise<Pick<Server, 'port' | 'pids' | 'stop'>> {
   const node = startProcess(process.execPath, [join(import.meta.dirname, 'node.ts')], { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] })
   const { port } = await new Promise<{ port: number }>((resolve, reject) => {
     node.child.once('message', (message) => resolve(message as { port: number }))
@@ -71,7 +77,7 @@ async function answers(url: string): Promise<boolean> {
   try {
     const response = await fetch(url)
     await response.arrayBuffer()
-    return true
+    return response.status !== 503
   } catch {
     return false
   }

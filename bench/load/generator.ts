@@ -2,13 +2,15 @@
  * The load, in a process of its own: closed loop (each place in flight sends when it was answered) or open loop (requests are
  * due at a constant rate and timed from when they were due, so a server that stalls cannot hide it). Driven by messages.
  */
+import { fire } from './cannon.ts'
 import { HttpLine } from './http-line.ts'
 import { WsLine } from './ws-line.ts'
 import type { Request } from './requests.ts'
 
 /** What to send, and where. */
 export interface Load {
-  readonly wire: 'http' | 'ws'
+  /** `autocannon` is HTTP too, made by that program. */
+  readonly wire: 'http' | 'ws' | 'autocannon'
   readonly host: string
   readonly port: number
   readonly connections: number
@@ -79,6 +81,7 @@ class Generator implements LineOwner {
   }
 
   async open(): Promise<void> {
+    if (this.load.wire === 'autocannon') return // it opens its own
     const { wire, host, port, connections, inFlight, requests } = this.load
     for (let i = 0; i < connections; i++) {
       const first = requests[i % requests.length]!
@@ -95,6 +98,7 @@ class Generator implements LineOwner {
 
   /** Runs, and waits for the answers that are then under way. */
   async run(seconds: number, perSecond: number | undefined): Promise<Report> {
+    if (this.load.wire === 'autocannon') return fire(this.load, seconds)
     this.calls = this.failed = 0
     this.latenciesMs = []
     this.perSecond = perSecond
