@@ -46,8 +46,9 @@ test('viem calls, deploys and reads over one socket', async () => {
 test('viem watches blocks: each once, in order', async () => {
   const { reader } = viemOverWebSocket()
   const numbers: bigint[] = []
+  const subscribed = await metric(stage.gateway.adminUrl, 'tollgate_calls_total', { method: 'eth_subscribe', outcome: 'ok' })
   const unwatch = reader.watchBlocks({ onBlock: (block) => void numbers.push(block.number), emitMissed: false })
-  await expect.poll(() => metric(stage.gateway.adminUrl, 'tollgate_calls_total', { method: 'eth_subscribe', outcome: 'ok' })).toBeGreaterThan(0)
+  await expect.poll(() => metric(stage.gateway.adminUrl, 'tollgate_calls_total', { method: 'eth_subscribe', outcome: 'ok' })).toBe(subscribed + 1)
   const before = await reader.getBlockNumber()
   for (let mined = 0; mined < 5; mined++) await miner().mine({ blocks: 1 })
   await expect.poll(() => numbers.length).toBeGreaterThanOrEqual(5)
