@@ -64,6 +64,9 @@ export class Account implements Count {
   #freed: Entry[] = []
   /** What was spent and is not known to have been told. */
   #untold = 0
+  /** What is held no longer, and not known to have been told. */
+  #owed = 0
+  #heldByOthers = 0
   #isKnown = false
   #incarnation = 0
   #known = 0
@@ -90,7 +93,8 @@ export class Account implements Count {
   }
 
   counted(now: Moment): number {
-    return this.#seen === undefined || this.mode === 'alone' ? this.#own.counted(now) : this.#seen.counted(now) + this.#untold
+    if (this.#seen === undefined || this.mode === 'alone') return this.#own.counted(now)
+    return this.#seen.counted(now) + this.#untold + this.#heldByOthers
   }
 
   fits(units: number, limit: number, now: Moment): boolean {
@@ -103,7 +107,7 @@ export class Account implements Count {
     if (this.mode === 'alone' || this.isFree) return
     this.left -= units
     this.#spentOfLate += units
-    tally(this.#freed, this.#term, units)
+    this.#owe(units)
   }
 
   resetMs(now: Moment): number {
@@ -159,15 +163,16 @@ export class Account implements Count {
 
   /** Takes in what was granted on an ask that was sent at a monotonic moment. */
   hold({ units, term, standing }: Grant, need: number, askedAt: number, nowMs: number): void {
-    this.see(standing)
     if (nowMs >= this.#lapsesAt) this.left = 0
     if (units < need) this.#fullUntil = nowMs + FULL_MS
-    if (units === 0) return
-    if (term !== this.#term) this.free()
-    this.#term = term
-    this.#lapsesAt = askedAt + (term + 2) * TERM_MS - standing.atMs
-    this.#touchedAt = nowMs
-    this.left += units
+    if (units > 0) {
+      if (term !== this.#term) this.free()
+      this.#term = term
+      this.#lapsesAt = askedAt + (term + 2) * TERM_MS - standing.atMs
+      this.#touchedAt = nowMs
+      this.left += units
+    }
+    this.see(standing)
   }
 
   /** Whether nobody has spent of the slice for as long as one is to last. */
@@ -178,7 +183,7 @@ export class Account implements Count {
   /** Gives the slice back. */
   free(): void {
     if (this.left <= 0) return
-    tally(this.#freed, this.#term, this.left)
+    this.#owe(this.left)
     this.left = 0
     this.#mark()
   }
@@ -200,8 +205,9 @@ export class Account implements Count {
   }
 
   /** Takes in how the budget stands. */
-  see({ epoch, current, previous }: Standing): void {
+  see({ epoch, current, previous, held }: Standing): void {
     this.#isKnown = true
+    this.#heldByOthers = Math.max(0, held - this.left - this.#owed)
     if (this.#seen !== undefined) return this.#seen.become(epoch, current, previous)
     this.#incarnation = epoch
     this.#known = current
@@ -231,14 +237,16 @@ export class Account implements Count {
     this.roll(now)
     for (const [epoch, units] of this.#spent) if (!this.#matters(epoch)) this.#untold -= units
     this.#spent = this.#spent.filter(([epoch]) => this.#matters(epoch))
+    for (const [, units] of this.#freed) this.#owed -= units
     this.#freed = []
     this.#isDirty = this.#spent.length > 0
     return this.#isDirty
   }
 
   /** Takes in that something was told, and how the budget stands since. */
-  told({ spent }: Return, standing: Standing): void {
+  told({ spent, freed }: Return, standing: Standing): void {
     for (const [, units] of spent) this.#untold -= units
+    for (const [, units] of freed) this.#owed -= units
     this.see(standing)
   }
 
@@ -265,6 +273,11 @@ export class Account implements Count {
 
   #matters(epoch: number): boolean {
     return epoch >= this.#own.epoch - 1
+  }
+
+  #owe(units: number): void {
+    this.#owed += units
+    tally(this.#freed, this.#term, units)
   }
 
   #mark(): void {

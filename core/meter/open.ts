@@ -47,7 +47,8 @@ export async function openMeter({ store, meter: rules, dataDir }: MeterOptions, 
   }
 }
 
-function openUsage(dataDir: string | undefined, { now, log, metrics }: MeterDeps): UsageBook {
+/** Opens the book of usage, in a directory or in nothing. Throws UsageStoreError. */
+export function openUsage(dataDir: string | undefined, { now, log, metrics }: MeterDeps): UsageBook {
   const failing = metrics.gauge(
     'tollgate_usage_store_failing',
     '1 while usage of billing cycles cannot be written to data_dir and is counted in memory only.',

@@ -31,7 +31,10 @@ export function limitArgument(limit: number): number {
   return limit === Infinity ? -1 : limit
 }
 
-/** Three numbers of an answer, from a position on. */
+/** How many numbers of an answer say how a budget stands. */
+export const STANDING_SIZE = 4
+
+/** Those numbers, from a position on. */
 export function standingAt(reply: readonly number[], at: number): Standing {
-  return { atMs: reply[0]!, epoch: reply[at]!, current: reply[at + 1]!, previous: reply[at + 2]! }
+  return { atMs: reply[0]!, epoch: reply[at]!, current: reply[at + 1]!, previous: reply[at + 2]!, held: reply[at + 3]! }
 }

@@ -2,7 +2,7 @@
  * Frames on their way through the script that draws: written as its arguments, and its answer read back. What a script
  * draws on has one hash tag in a Redis Cluster, so a frame may come in parts there.
  */
-import { describeBudget, limitArgument, redisKey, standingAt } from './redis-budgets.ts'
+import { STANDING_SIZE, describeBudget, limitArgument, redisKey, standingAt } from './redis-budgets.ts'
 import { isAmount } from './row.ts'
 import type { Account } from './account.ts'
 import type { Standing } from './source.ts'
@@ -67,7 +67,7 @@ export class Batch<Frame> {
         for (const pull of pulls) {
           pull.standing = standingAt(reply, at)
           pull.isTaken = !isRefused && blocked.get(call) === -1
-          at += 3
+          at += STANDING_SIZE
         }
       }
       return blocked

@@ -67,6 +67,11 @@ local function save(b)
   redis.call('SET', b.key, string.format('%.0f %.0f %.0f %.0f %.0f %.0f', b.epoch, b.current, b.previous, b.term, b.held, b.before), 'PX', string.format('%.0f', life))
 end
 
+local function stand(reply, b)
+  local n = #reply
+  reply[n + 1], reply[n + 2], reply[n + 3], reply[n + 4] = b.epoch, b.current, b.previous, b.held + b.before
+end
+
 local function fits(b, units, limit)
   if limit < 0 then return true end
   local room = limit - b.current - b.held - b.before - units
@@ -79,7 +84,8 @@ end
  * Draws for frames, one after the other. ARGV: now, then for each key its budget (redis-budgets.ts), then how many
  * frames, and of each whether its calls stand or fall together, how many calls, and of each how many draws, and of each
  * the key's position, the units (-1: no amount) and the limit (-1: none). Answers with now, and of each frame the
- * position of the first draw that had no room for each call, or -1, and epoch, current and previous for each draw.
+ * position of the first draw that had no room for each call, or -1, and how each draw's budget stands then: epoch, current, previous,
+ * and what is held.
  */
 const DRAW = `${PRELUDE}
 local budgets = {}
@@ -112,10 +118,7 @@ for _ = 1, arg() do
     end
     reply[#reply + 1] = blocked
   end
-  for _, b in ipairs(drawn) do
-    local n = #reply
-    reply[n + 1], reply[n + 2], reply[n + 3] = b.epoch, b.current, b.previous
-  end
+  for _, b in ipairs(drawn) do stand(reply, b) end
 end
 for _, b in ipairs(budgets) do if b.dirty then save(b) end end
 return reply
@@ -123,7 +126,7 @@ return reply
 
 /**
  * Grants slices. ARGV: now, and for each key its budget, the limit (-1: none), what is needed and what is wanted
- * ahead. Answers with now and the term, and for each key what was granted, epoch, current and previous.
+ * ahead. Answers with now and the term, and for each key what was granted, and how it stands.
  */
 const TAKE = `${PRELUDE}
 local reply = { now, term }
@@ -141,8 +144,8 @@ for i, key in ipairs(KEYS) do
   granted = granted + math.min(ahead, math.floor((room - granted) / ${AHEAD_PART}))
   b.held = b.held + granted
   if granted > 0 or b.dirty then save(b) end
-  local n = #reply
-  reply[n + 1], reply[n + 2], reply[n + 3], reply[n + 4] = granted, b.epoch, b.current, b.previous
+  reply[#reply + 1] = granted
+  stand(reply, b)
 end
 return reply
 `
@@ -150,8 +153,8 @@ return reply
 /**
  * Takes in what was spent and is no longer held. KEYS[1] holds the number of the last settlement of this process; one that
  * was seen changes nothing. ARGV: now, the number, and for each further key its budget, how many windows were spent in
- * and for each the window and the units, and the same for terms and what they no longer hold. Answers with now, and
- * epoch, current and previous for each of those keys.
+ * and for each the window and the units, and the same for terms and what they no longer hold. Answers with now, and how
+ * each of those keys stands.
  */
 const SETTLE = `${PRELUDE}
 local id = arg()
@@ -175,8 +178,7 @@ for i = 2, #KEYS do
     end
   end
   if new or b.dirty then save(b) end
-  local n = #reply
-  reply[n + 1], reply[n + 2], reply[n + 3] = b.epoch, b.current, b.previous
+  stand(reply, b)
 end
 return reply
 `

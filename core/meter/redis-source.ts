@@ -1,5 +1,5 @@
 /** Redis as the holder of shared budgets: slices are granted, and settlements taken in, by a script each. */
-import { describeBudget, limitArgument, redisKey, standingAt, tagOf } from './redis-budgets.ts'
+import { STANDING_SIZE, describeBudget, limitArgument, redisKey, standingAt, tagOf } from './redis-budgets.ts'
 import type { RedisLink } from './redis-link.ts'
 import type { Ask, BudgetName, BudgetSource, Grant, Return, Standing } from './source.ts'
 
@@ -46,7 +46,7 @@ export class RedisSource implements BudgetSource {
       describeBudget(args, of, known)
       args.push(spent.length, ...spent.flat(), freed.length, ...freed.flat())
     }
-    this.#link.run('settle', keys, args, (reply) => hear(reply && returns.map((_, at) => standingAt(reply, 1 + 3 * at))))
+    this.#link.run('settle', keys, args, (reply) => hear(reply && returns.map((_, at) => standingAt(reply, 1 + STANDING_SIZE * at))))
   }
 
   groupOf(of: BudgetName): string {
@@ -71,5 +71,6 @@ export class RedisSource implements BudgetSource {
 }
 
 function grantAt(reply: readonly number[], at: number): Grant {
-  return { units: reply[2 + 4 * at]!, term: reply[1]!, standing: standingAt(reply, 3 + 4 * at) }
+  const from = 2 + (1 + STANDING_SIZE) * at
+  return { units: reply[from]!, term: reply[1]!, standing: standingAt(reply, from + 1) }
 }

@@ -1,12 +1,14 @@
 /**
- * Budgets that another process holds: a worker's meter asks the primary. What all frames of one turn of the loop want
- * goes in one message, and is drawn there frame by frame in the order in which it was asked for, so a limit is as exact
+ * Budgets that another process holds: a worker's meter asks the primary for each frame (slices: remote-source.ts). What
+ * all frames of one turn of the loop want goes in one message, and is drawn there frame by frame in the order in which it was asked for, so a limit is as exact
  * as in one process. What is given back travels with the next message.
  */
 import { draw as namedDraw } from '../plugin/budget.ts'
 import { toCu, toUnits } from './units.ts'
 import type { Meter } from '../pipeline/ports.ts'
 import type { Draw, Window } from '../plugin/budget.ts'
+import type { Ask, Grant, Return, Standing } from './source.ts'
+import type { Usage } from './usage-store.ts'
 
 /** What a draw wants, as it travels. */
 type WantedDraw = readonly [budget: string, key: string, limit: number, window: Window, cost: number]
@@ -14,15 +16,53 @@ type WantedDraw = readonly [budget: string, key: string, limit: number, window: 
 /** What a budget gets back, or where `amount` is negative what it is charged beyond its limit. */
 type Correction = readonly [budget: string, key: string, window: Window, epoch: number, amount: number]
 
-/** What a worker asks for in one message. Corrections come first. */
-export interface MeterRequest {
+/** What a worker may ask for or tell. */
+export type MeterRequest = DrawRequest | TakeRequest | GiveRequest | UsageRequest
+
+/** What it is answered. */
+export type MeterReply = DrawReply | TakeReply | GiveReply
+
+export interface TakeRequest {
+  readonly kind: 'take'
+  readonly id: number
+  readonly asks: readonly Ask[]
+}
+
+export interface TakeReply {
+  readonly kind: 'taken'
+  readonly id: number
+  readonly grants: readonly Grant[]
+}
+
+export interface GiveRequest {
+  readonly kind: 'give'
+  readonly id: number
+  readonly returns: readonly Return[]
+}
+
+export interface GiveReply {
+  readonly kind: 'given'
+  readonly id: number
+  readonly standings: readonly Standing[]
+}
+
+/** What a worker learned of usage that a Redis counts. Not answered. */
+export interface UsageRequest {
+  readonly kind: 'usage'
+  readonly rows: readonly Usage[]
+}
+
+/** Draws of several frames. Corrections come first. */
+export interface DrawRequest {
+  readonly kind: 'draw'
   readonly batch: number
   readonly corrections: readonly Correction[]
   readonly frames: readonly { readonly together: boolean; readonly calls: readonly (readonly WantedDraw[])[] }[]
 }
 
-/** What came of it. */
-export interface MeterReply {
+/** What came of them. */
+export interface DrawReply {
+  readonly kind: 'drawn'
   readonly batch: number
   /** By frame; where the meter failed, what was wrong. */
   readonly verdicts: readonly (readonly number[] | string)[]
@@ -41,7 +81,7 @@ interface Frame {
 
 /** The worker's end. */
 export class RemoteMeter implements Meter {
-  readonly #send: (request: MeterRequest) => void
+  readonly #send: (request: DrawRequest) => void
   /** Batches that are not answered yet. */
   readonly #asked = new Map<number, readonly Frame[]>()
   #waiting: Frame[] = []
@@ -49,7 +89,7 @@ export class RemoteMeter implements Meter {
   #batch = 0
   #isScheduled = false
 
-  constructor(send: (request: MeterRequest) => void) {
+  constructor(send: (request: DrawRequest) => void) {
     this.#send = send
   }
 
@@ -75,7 +115,7 @@ export class RemoteMeter implements Meter {
   }
 
   /** Takes in an answer of the primary. */
-  receive({ batch, verdicts, filled }: MeterReply): void {
+  receive({ batch, verdicts, filled }: DrawReply): void {
     const frames = this.#asked.get(batch)
     this.#asked.delete(batch)
     let at = 0
@@ -97,7 +137,7 @@ export class RemoteMeter implements Meter {
     this.#waiting = []
     this.#corrections = []
     if (frames.length > 0) this.#asked.set(batch, frames)
-    this.#send({ batch, corrections, frames: frames.map(({ wants, together }) => ({ together, calls: wants.map((draws) => draws.map(wanted)) })) })
+    this.#send({ kind: 'draw', batch, corrections, frames: frames.map(({ wants, together }) => ({ together, calls: wants.map((draws) => draws.map(wanted)) })) })
   }
 
   #correct({ budget, key, window, epoch }: Draw, amount: number): void {
@@ -118,7 +158,7 @@ function wanted({ budget, key, limit, window, cost }: Draw): WantedDraw {
 }
 
 /** The primary's end: does what a worker asks for. Answers undefined where nothing was drawn. */
-export function answerMeterRequest(meter: Meter, { batch, corrections, frames }: MeterRequest): MeterReply | undefined {
+export function answerDraws(meter: Meter, { batch, corrections, frames }: DrawRequest): DrawReply | undefined {
   for (const [budget, key, window, epoch, amount] of corrections) {
     const draw = { ...drawOf([budget, key, Infinity, window, 0]), epoch, held: Math.max(0, amount) }
     if (amount > 0) meter.refund(draw, amount)
@@ -132,7 +172,7 @@ export function answerMeterRequest(meter: Meter, { batch, corrections, frames }:
     for (const draw of wants.flat()) for (const name of FILLED) numbers.push(draw[name])
     return verdict
   })
-  return { batch, verdicts, filled: Float64Array.from(numbers) }
+  return { kind: 'drawn', batch, verdicts, filled: Float64Array.from(numbers) }
 }
 
 /** A meter that fails is the bug of one frame, and not the end of all workers. */

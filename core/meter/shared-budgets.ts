@@ -59,7 +59,7 @@ export class SharedBudgets implements BudgetSource {
     const needed = Math.min(need, room)
     const units = needed + Math.min(ahead, Math.floor((room - needed) / AHEAD_PART))
     shared.held += units
-    return { units, term: shared.term, standing: this.#standing(shared.count) }
+    return { units, term: shared.term, standing: this.#standing(shared) }
   }
 
   #takeIn({ of, spent, freed }: Return): Standing {
@@ -69,7 +69,7 @@ export class SharedBudgets implements BudgetSource {
       if (term === shared.term) shared.held = Math.max(0, shared.held - units)
       else if (term === shared.term - 1) shared.heldBefore = Math.max(0, shared.heldBefore - units)
     }
-    return this.#standing(shared.count)
+    return this.#standing(shared)
   }
 
   /** How many units fit beside what is counted and what is held. */
@@ -97,9 +97,9 @@ export class SharedBudgets implements BudgetSource {
     return shared
   }
 
-  #standing(count: Count | WindowCount): Standing {
-    const atMs = this.#clock.steadyMs
-    if ('previous' in count) return { atMs, epoch: count.epoch, current: count.current, previous: count.previous }
-    return { atMs, epoch: count.epoch, current: count.counted(this.#clock), previous: 0 }
+  #standing({ count, held, heldBefore }: Shared): Standing {
+    const at = { atMs: this.#clock.steadyMs, epoch: count.epoch, held: held + heldBefore }
+    if ('previous' in count) return { ...at, current: count.current, previous: count.previous }
+    return { ...at, current: count.counted(this.#clock), previous: 0 }
   }
 }

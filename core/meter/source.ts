@@ -53,6 +53,8 @@ export interface Standing {
   readonly current: number
   /** And in the window before. */
   readonly previous: number
+  /** What all processes hold and have not told of. */
+  readonly held: number
 }
 
 /** What a process may spend. */

@@ -24,6 +24,9 @@ export interface Usage {
   readonly endsAt: number
 }
 
+/** What a book of usage keeps its rows in. */
+export type UsageRecords = Pick<UsageStore, 'write' | 'cycle' | 'page' | 'history' | 'unfinished' | 'close'>
+
 /** Usage that cannot be had or kept. The message names the file and what to do. */
 export class UsageStoreError extends Error {
   readonly path: string

@@ -8,7 +8,7 @@
 import { toCu, toUnits } from './units.ts'
 import type { Moment } from './clock.ts'
 import type { Count } from './count.ts'
-import type { Usage, UsageStore } from './usage-store.ts'
+import type { Usage, UsageRecords } from './usage-store.ts'
 
 /** Well under the second that may be lost, and short enough that a flush has few rows. */
 const FLUSH_MS = 250
@@ -87,7 +87,7 @@ class CycleCount implements Count, Usage {
 
 /** What usage needs of its surroundings. */
 export interface UsageOptions {
-  readonly store: UsageStore
+  readonly store: UsageRecords
   /** The wall clock in epoch milliseconds. */
   readonly now: () => number
   /** Told when the store begins to fail, with the error, and when it works again, with undefined. Not for every attempt. */
@@ -95,7 +95,7 @@ export interface UsageOptions {
 }
 
 export class UsageBook {
-  readonly #store: UsageStore
+  readonly #store: UsageRecords
   readonly #now: () => number
   readonly #onStore: (error: Error | undefined) => void
   readonly #budgets = new Map<string, Map<string, Cycle>>()
@@ -132,6 +132,25 @@ export class UsageBook {
   /** The count of a key in a cycle that is still remembered. */
   find(budget: string, key: string, id: string): CycleCount | undefined {
     return this.#budgets.get(budget)?.get(id)?.counts.get(key)
+  }
+
+  /** Takes in what others know of usage: the higher of the two counts. */
+  learn(rows: readonly Usage[]): void {
+    for (const { budget, key, cycle, used, endsAt } of rows) {
+      const count = this.count(budget, key, cycle, endsAt)
+      count.add(Math.max(0, toUnits(used) - count.counted()))
+    }
+  }
+
+  /** The usage of cycles that have not ended. */
+  unfinished(): readonly Usage[] {
+    const rows: Usage[] = []
+    for (const cycles of this.#budgets.values()) {
+      for (const { budget, id, endsAt, counts } of cycles.values()) {
+        if (endsAt > this.#now()) for (const { key, used } of counts.values()) rows.push({ budget, key, cycle: id, used, endsAt })
+      }
+    }
+    return rows
   }
 
   /** Writes what changed, `limit` counts at most, and answers whether the store took it. Never throws. */

@@ -1,18 +1,18 @@
 import { describe, expect, test } from 'vitest'
-import { RemoteMeter, answerMeterRequest } from '../../core/meter/remote.ts'
+import { RemoteMeter, answerDraws } from '../../core/meter/remote.ts'
 import { NOVEMBER, heldMeter, want } from './held-clock.ts'
-import type { MeterRequest } from '../../core/meter/remote.ts'
+import type { DrawRequest } from '../../core/meter/remote.ts'
 import type { Meter } from '../../core/pipeline/ports.ts'
 
 /** Workers whose messages travel as they do between processes, and the meter that answers them. */
-function workersOf(meter: Meter, count: number): { readonly workers: readonly RemoteMeter[]; readonly messages: MeterRequest[] } {
-  const messages: MeterRequest[] = []
+function workersOf(meter: Meter, count: number): { readonly workers: readonly RemoteMeter[]; readonly messages: DrawRequest[] } {
+  const messages: DrawRequest[] = []
   const workers = Array.from({ length: count }, () => {
     const worker: RemoteMeter = new RemoteMeter((request) => {
       messages.push(request)
       const sent = structuredClone(request)
       setImmediate(() => {
-        const reply = answerMeterRequest(meter, sent)
+        const reply = answerDraws(meter, sent)
         if (reply !== undefined) worker.receive(structuredClone(reply))
       })
     })

@@ -83,11 +83,11 @@ export async function startRedisCluster(size = 3): Promise<RedisCluster> {
   return { nodes, urls: nodes.map(({ url }) => url.replace(/\/0$/, '')), stop }
 }
 
-/** Starts a sentinel that knows a Redis as `name`; its URL. */
-export async function startSentinel(master: Redis, name: string): Promise<Redis> {
+/** Starts a sentinel that knows a Redis as `name`. Both have the password. */
+export async function startSentinel(master: Redis, name: string, password: string): Promise<Redis> {
   const dir = mkdtempSync(join(tmpdir(), 'tollgate-sentinel-'))
   const file = join(dir, 'sentinel.conf')
-  writeFileSync(file, `sentinel monitor ${name} 127.0.0.1 ${master.port} 1\n`)
+  writeFileSync(file, `requirepass ${password}\nsentinel monitor ${name} 127.0.0.1 ${master.port} 1\nsentinel auth-pass ${name} ${password}\n`)
   const sentinel = await startRedis({ config: file, args: ['--sentinel'] })
   return { ...sentinel, stop: () => sentinel.stop().finally(() => rmSync(dir, { recursive: true, force: true })) }
 }
@@ -144,13 +144,13 @@ function freePort(): Promise<number> {
   })
 }
 
-/** Whether PING is answered: also while a cluster node refuses everything else. */
+/** Whether PING is answered, if only by asking for the password: also while a cluster node refuses everything else. */
 function answers(port: number): Promise<boolean> {
   return new Promise((resolve) => {
     const socket = connect(port, '127.0.0.1', () => socket.write('PING\r\n'))
     socket.once('data', (data) => {
       socket.destroy()
-      resolve(data.toString().startsWith('+PONG'))
+      resolve(/^(\+PONG|-NOAUTH)/.test(data.toString()))
     })
     socket.once('error', () => resolve(false))
   })
