@@ -20,7 +20,9 @@ const transports: readonly (readonly [string, Transport])[] = [
 /** A clock that stands still: windows do not move while a case runs. */
 const NOON = Date.UTC(2026, 0, 15, 12)
 
-const keyOf = (of: Case): string | undefined => (of.caller === 'nobody' ? undefined : of.caller === 'stranger' ? 'no-such-key' : `key-${cases.indexOf(of)}`)
+const keyOf = (of: Case): string | undefined => (of.caller === 'nobody' ? undefined : of.caller === 'stranger' ? 'no-such-key' : secretOf(cases.indexOf(of)))
+
+const secretOf = (at: number): string => `secret-${at}-of-caller`
 
 /** A plan and a consumer for each case, so that no case draws from another's budget. */
 function payers(): Config {
@@ -32,7 +34,7 @@ function payers(): Config {
       seconds_quota: caller.seconds ?? -1,
       monthly_quota: caller.month ?? -1,
     })),
-    consumers: paying.map(({ at }) => ({ username: `caller-${at}`, plan: `plan-${at}`, plugins: { 'key-auth': { key: `key-${at}` } } })),
+    consumers: paying.map(({ at }) => ({ username: `caller-${at}`, plan: `plan-${at}`, plugins: { 'key-auth': { key: secretOf(at) } } })),
   }
 }
 

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { writeFiles } from './files.ts'
 import { startProcess } from './owned-process.ts'
+import { expectNoSecret } from './secrets.ts'
 import type { File } from './files.ts'
 import type { Ending } from './owned-process.ts'
 
@@ -54,6 +55,7 @@ export async function startGatewayProcess(
   const stop = async (): Promise<void> => {
     await gateway.stop(10_000)
     if (dir === undefined) await rm(home, { recursive: true, force: true })
+    expectNoSecret(config, journal.output)
   }
   const early = gateway.ended.then(({ code, signal }): never => {
     throw new Error(`the gateway ended (${code ?? signal}) before it listened:\n${journal.output}`)

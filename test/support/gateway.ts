@@ -9,6 +9,7 @@ import { startGateway } from '../../core/gateway.ts'
 import { plugins } from '../../plugins/index.ts'
 import { writeFiles } from './files.ts'
 import { metric } from './metric.ts'
+import { expectNoSecret } from './secrets.ts'
 import type { AnyPlugin } from '#plugin'
 import type { Gateway } from '../../core/gateway.ts'
 
@@ -87,8 +88,11 @@ export async function startTestGateway(config: string | Config, options: TestGat
         .map((line) => JSON.parse(line) as Record<string, unknown>)
     },
     stop: async () => {
+      const metrics = await (await fetch(`${adminUrl}/metrics`)).text()
       await gateway.stop()
+      const log = await readFile(join(dir, 'gateway.log'), 'utf8').catch(() => '')
       await rm(dir, { recursive: true, force: true })
+      expectNoSecret(config, metrics + log)
     },
   }
 }
