@@ -343,7 +343,13 @@ export class FrameRun implements FrameView {
     } catch (again) {
       this.pipeline.log.error({ err: again }, 'a frame broke')
     }
-    this.resume(() => this.answer())
+    try {
+      this.answer()
+    } catch (again) {
+      this.pipeline.log.error({ err: again }, 'a frame broke')
+      if (!this.isAnswered) this.done({ document: undefined, status: errors.internal.status, headers: undefined })
+      this.isAnswered = true
+    }
   }
 }
 
