@@ -2,15 +2,19 @@
 /** The command line: argv, env, signals, exit codes. The only file that touches `process`. */
 import cluster from 'node:cluster'
 import { readFileSync } from 'node:fs'
+import { enableCompileCache } from 'node:module'
 import { totalmem } from 'node:os'
 import { parseArgs } from 'node:util'
-import { plugins } from '../plugins/index.ts'
-import { check, plan } from './commands.ts'
-import { pluginManual } from './config/manual.ts'
-import { ConfigurationError, startGateway } from './gateway.ts'
-import { startWorker } from './worker.ts'
 import type { CommandContext } from './commands.ts'
 import type { Machine } from './observe/overload.ts'
+
+// Before anything else is loaded: what was compiled once is not compiled again, which halves the time to start.
+enableCompileCache()
+const { plugins } = await import('../plugins/index.ts')
+const { check, plan } = await import('./commands.ts')
+const { pluginManual } = await import('./config/manual.ts')
+const { ConfigurationError, startGateway } = await import('./gateway.ts')
+const { startWorker } = await import('./worker.ts')
 
 const USAGE = `usage: tollgate start [--config FILE]         runs the gateway (default conf/gateway.yaml)
        tollgate check [--config FILE]         lists every problem of a configuration as file:line path: problem (hint)
