@@ -11,7 +11,7 @@ import { formatProblem } from './config/problem.ts'
 import { buildSnapshot } from './config/snapshot.ts'
 import { watchFiles } from './config/watch.ts'
 import { openMeter } from './meter/open.ts'
-import { answerMeterRequest } from './meter/remote.ts'
+import { openPrimary } from './meter/open-primary.ts'
 import { coreMetrics } from './observe/core-metrics.ts'
 import { openLog } from './observe/log.ts'
 import { createMetrics } from './observe/metrics.ts'
@@ -22,8 +22,6 @@ import type { AdminListener } from './admin/server.ts'
 import type { Problem } from './config/problem.ts'
 import type { Content, ListenAddress, Settings, Snapshot, SnapshotDeps, SnapshotResult } from './config/snapshot.ts'
 import type { FileWatch } from './config/watch.ts'
-import type { OpenMeter } from './meter/open.ts'
-import type { MeterReply, MeterRequest } from './meter/remote.ts'
 import type { CoreMetrics } from './observe/core-metrics.ts'
 import type { Log } from './observe/log.ts'
 import type { MetricsRegistry } from './observe/metrics.ts'
@@ -85,6 +83,7 @@ interface Engine {
   notReady(): readonly string[]
   metrics(): Promise<string>
   reopenLog(): void
+  /** Answers what is under way, and lets go of everything. */
   drain(): Promise<void>
   cut(): void
 }
@@ -100,9 +99,8 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   const { snapshot } = loaded
   if (snapshot === undefined) throw new ConfigurationError(loaded.problems)
   log.follow(snapshot.settings.log)
-  const meter = await openMeter(snapshot.settings, { now: options.now, log, metrics: registry })
-  const parts: Parts = { options, deps, registry, metrics, stop, log, meter }
-  const gateway = new RunningGateway(parts, engineOf(parts, snapshot, loaded.content), snapshot)
+  const parts: Parts = { options, deps, registry, metrics, stop, log }
+  const gateway = new RunningGateway(parts, await engineOf(parts, snapshot, loaded.content), snapshot)
   try {
     await gateway.start(loaded, snapshot)
   } catch (error) {
@@ -119,22 +117,23 @@ interface Parts {
   readonly metrics: CoreMetrics
   readonly stop: AbortController
   readonly log: Log
-  readonly meter: OpenMeter
 }
 
 /** What worker processes run: .ts in the repository and .js in the package, as this file is. */
 const PROGRAM = fileURLToPath(new URL(`main${extname(import.meta.url)}`, import.meta.url))
 
-function engineOf({ options, registry, metrics, stop, log, meter: { meter } }: Parts, snapshot: Snapshot, content: Content): Engine {
+/** Rejects with what kept the store from opening. */
+function engineOf(parts: Parts, snapshot: Snapshot, content: Content): Promise<Engine> {
   const workers = snapshot.settings.workers === 'auto' ? availableParallelism() : snapshot.settings.workers
-  if (workers > 1) {
-    const draw = (request: MeterRequest): MeterReply | undefined => answerMeterRequest(meter, request)
-    const { configFile } = options
-    return new Workforce({ program: PROGRAM, workers, configFile, draw, registry, counts: metrics.workers, log }, snapshot, content)
-  }
-  const service = new Service({ registry, metrics, log, meter, version: options.version, now: options.now, ...(options.machine && { machine: options.machine }), stop }, snapshot)
+  return workers > 1 ? severalProcesses(workers, parts, snapshot, content) : thisProcess(parts, snapshot)
+}
+
+async function thisProcess({ options, registry, metrics, stop, log }: Parts, snapshot: Snapshot): Promise<Engine> {
+  const { now, version, machine } = options
+  const { meter, close } = await openMeter(snapshot.settings, { now, log, metrics: registry })
+  const service = new Service({ registry, metrics, log, meter, version, now, ...(machine && { machine }), stop }, snapshot)
   return {
-    workers,
+    workers: 1,
     get address() {
       return service.address
     },
@@ -149,8 +148,27 @@ function engineOf({ options, registry, metrics, stop, log, meter: { meter } }: P
     notReady: () => [],
     metrics: () => registry.text(),
     reopenLog: () => undefined,
-    drain: () => service.drain(),
+    drain: () => service.drain().then(close),
     cut: () => service.cut(),
+  }
+}
+
+async function severalProcesses(workers: number, { options, registry, metrics, log }: Parts, snapshot: Snapshot, content: Content): Promise<Engine> {
+  const { now, configFile } = options
+  const held = openPrimary(snapshot.settings, { now, log, metrics: registry })
+  const workforce = new Workforce({ program: PROGRAM, workers, configFile, held, registry, counts: metrics.workers, log }, snapshot, content)
+  return {
+    workers,
+    get address() {
+      return workforce.address
+    },
+    listen: (address) => workforce.listen(address),
+    use: (next, its) => workforce.use(next, its),
+    notReady: () => workforce.notReady(),
+    metrics: () => workforce.metrics(),
+    reopenLog: () => workforce.reopenLog(),
+    drain: () => workforce.drain().then(held.close),
+    cut: () => workforce.cut(),
   }
 }
 
@@ -275,7 +293,6 @@ class RunningGateway implements Gateway {
     this.watch?.close()
     await this.engine.drain()
     this.parts.stop.abort()
-    await this.parts.meter.close()
     await this.admin?.close()
     this.log.info({}, 'stopped')
     await this.log.close()

@@ -1,22 +1,24 @@
 /**
  * A worker process: serves clients as a gateway of one process does, with what the primary hands it. It reads no
- * configuration file, has no admin listener, and where budgets are counted in memory the primary counts them. It ends
- * when the primary asks for it, and with the primary. Nothing but main.ts imports this.
+ * configuration file, has no admin listener, and where no Redis holds the budgets the primary does. It ends when
+ * the primary asks for it, and with the primary. Nothing but main.ts imports this.
  */
 import { formatProblem } from './config/problem.ts'
 import { buildSnapshot } from './config/snapshot.ts'
-import { RemoteMeter } from './meter/remote.ts'
+import { openWorker } from './meter/open-worker.ts'
 import { coreMetrics } from './observe/core-metrics.ts'
 import { openLog } from './observe/log.ts'
 import { createMetrics } from './observe/metrics.ts'
 import { Service } from './service.ts'
 import { PrimaryLink } from './workers/primary-link.ts'
 import type { Snapshot, SnapshotDeps, SnapshotResult, UpstreamSpec } from './config/snapshot.ts'
+import type { WorkerMeter } from './meter/open-worker.ts'
 import type { CoreMetrics } from './observe/core-metrics.ts'
 import type { Log } from './observe/log.ts'
 import type { MetricsRegistry } from './observe/metrics.ts'
 import type { Machine } from './observe/overload.ts'
 import type { AnyPlugin } from './plugin/define.ts'
+import type { MeterRequest } from './meter/remote.ts'
 import type { Assignment, NumberedContent } from './workers/messages.ts'
 
 /** What a worker is given by its own process. */
@@ -64,8 +66,8 @@ class RunningWorker implements Worker {
   private readonly assignment: Assignment
   private readonly registry: MetricsRegistry = createMetrics()
   private readonly metrics: CoreMetrics
-  private readonly meter: RemoteMeter
   private readonly stop = new AbortController()
+  private meter: WorkerMeter | undefined
   private service: Service | undefined
   private configuring: Promise<readonly string[]> = Promise.resolve([])
   private drained: Promise<void> | undefined
@@ -78,7 +80,6 @@ class RunningWorker implements Worker {
     this.metrics = coreMetrics(this.registry, options.version, options.nodeVersion)
     const { worker } = assignment
     this.log = openLog({ level: 'info', file: undefined, now: options.now, worker, onDropped: () => this.metrics.logLinesDropped.value++ })
-    this.meter = new RemoteMeter((request) => void link.send({ kind: 'draw', request }))
     this.ended = new Promise((resolve) => (this.hasEnded = resolve))
   }
 
@@ -87,12 +88,11 @@ class RunningWorker implements Worker {
     const { snapshot, problems } = await this.build(this.assignment)
     if (snapshot === undefined) throw new Error(problems.map(formatProblem).join('\n'))
     this.log.follow(snapshot.settings.log)
+    const meter = await this.openMeter()
     const own = shareOf(snapshot, workers)
-    const { registry, metrics, log, meter, stop } = this
-    const service = new Service(
-      { registry, metrics, log, meter, version: this.options.version, now: this.options.now, machine: shareOfMachine(this.options.machine, workers), stop },
-      own,
-    )
+    const { registry, metrics, log, stop } = this
+    const { version, now, machine } = this.options
+    const service = new Service({ registry, metrics, log, meter: meter.meter, version, now, machine: shareOfMachine(machine, workers), stop }, own)
     this.service = service
     await service.listen(listen, own.settings)
     this.uses(snapshot)
@@ -102,11 +102,18 @@ class RunningWorker implements Worker {
         notReady: () => service.notReady(),
         metrics: () => registry.dump(),
       },
-      drawn: (reply) => meter.receive(reply),
+      meterReply: (reply) => meter.receive(reply),
       reopenLog: () => log.reopen(),
       drain: () => void this.drain(),
     })
     await this.link.send({ kind: 'serving', address: service.address })
+  }
+
+  private async openMeter(): Promise<WorkerMeter> {
+    const { workers, budgets } = this.assignment
+    const send = (request: MeterRequest): void => void this.link.send({ kind: 'meter', request })
+    this.meter = await openWorker({ ...budgets, workers, send }, { now: this.options.now, log: this.log, metrics: this.registry })
+    return this.meter
   }
 
   drain(): Promise<void> {
@@ -116,7 +123,7 @@ class RunningWorker implements Worker {
 
   private async drainNow(): Promise<void> {
     await this.service?.drain()
-    this.meter.flush()
+    await this.meter?.close()
     await this.link.send({ kind: 'farewell', metrics: await this.registry.dump() })
     await this.log.close()
     this.hasEnded()

@@ -47,7 +47,7 @@ export interface GiveReply {
 }
 
 /** What a worker learned of usage that a Redis counts. Not answered. */
-export interface UsageRequest {
+interface UsageRequest {
   readonly kind: 'usage'
   readonly rows: readonly Usage[]
 }
@@ -137,7 +137,12 @@ export class RemoteMeter implements Meter {
     this.#waiting = []
     this.#corrections = []
     if (frames.length > 0) this.#asked.set(batch, frames)
-    this.#send({ kind: 'draw', batch, corrections, frames: frames.map(({ wants, together }) => ({ together, calls: wants.map((draws) => draws.map(wanted)) })) })
+    this.#send({
+      kind: 'draw',
+      batch,
+      corrections,
+      frames: frames.map(({ wants, together }) => ({ together, calls: wants.map((draws) => draws.map(wanted)) })),
+    })
   }
 
   #correct({ budget, key, window, epoch }: Draw, amount: number): void {

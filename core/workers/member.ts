@@ -19,20 +19,22 @@ const LONGEST_PAUSE_MS = 10_000
 const STEADY_MS = 10_000
 /** How often a process is asked whether it is ready. */
 const ASK_EVERY_MS = 1000
+/** A process that has not begun to serve by then never will. A configuration of a million consumers takes a fraction of it. */
+const STARTS_WITHIN_MS = 60_000
 
 /** What a member needs of the workforce. */
 export interface MemberDeps {
   /** What is to be served, whenever a process says hello. */
   assignment(member: number): Assignment
-  /** Draws what a worker asks for; answers undefined where nothing is to be said. */
-  draw(request: MeterRequest): MeterReply | undefined
+  /** Does what a worker asks of budgets; answers undefined where nothing is to be said. */
+  meter(request: MeterRequest): MeterReply | undefined
   /** A process serves. */
   serves(): void
   /** A process has ended: what it counted, as far as that is known. */
   ended(metrics: MetricsDump | undefined, hasServed: boolean): void
   readonly log: PluginLog
   readonly restarts: CounterHandle
-  /** How long a process may say nothing before it is taken to hang, in milliseconds. */
+  /** How long a process that serves may say nothing before it is taken to hang, in milliseconds. */
   readonly hangsAfterMs: number
 }
 
@@ -143,8 +145,8 @@ export class Member {
     else if (message.kind === 'farewell') this.metrics = message.metrics
     else if (message.kind === 'answer') this.#answered(message.id, message.answer)
     else {
-      const reply = this.#deps.draw(message.request)
-      if (reply !== undefined) this.tell({ kind: 'drawn', reply })
+      const reply = this.#deps.meter(message.request)
+      if (reply !== undefined) this.tell({ kind: 'meter', reply })
     }
   }
 
@@ -171,7 +173,7 @@ export class Member {
 
   /** Asks whether it is ready, and kills a process that has not said anything for too long. */
   #look(): void {
-    if (performance.now() - this.#heardAt > this.#deps.hangsAfterMs) {
+    if (performance.now() - this.#heardAt > (this.isServing ? this.#deps.hangsAfterMs : STARTS_WITHIN_MS)) {
       this.#deps.log.error({ worker: this.number }, 'a worker hangs and is killed')
       this.kill()
     } else if (this.#asked.size === 0) void this.ask('notReady', undefined).then((reasons) => (this.#reasons = reasons ?? []))

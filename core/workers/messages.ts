@@ -3,8 +3,9 @@
  * A worker says hello, is told what to serve and where, and says when it serves. Afterwards each may be asked, and answers.
  */
 import type { AddressInfo } from 'node:net'
-import type { Content } from '../config/snapshot.ts'
+import type { Content, MeterSettings, StoreSpec } from '../config/snapshot.ts'
 import type { MeterReply, MeterRequest } from '../meter/remote.ts'
+import type { Usage } from '../meter/usage-store.ts'
 import type { MetricsDump } from '../observe/exposition.ts'
 
 /** A configuration under the number that all workers know it by. */
@@ -21,8 +22,15 @@ export interface Assignment extends NumberedContent {
   readonly workers: number
   readonly configFile: string
   readonly listen: { readonly host: string; readonly port: number; readonly reusePort: boolean }
-  /** Whether the primary holds the budgets. */
-  readonly asksForBudgets: boolean
+  readonly budgets: Budgets
+}
+
+/** Where a worker finds budgets: as the primary was started, whatever the configuration says by now. */
+interface Budgets {
+  readonly store: StoreSpec
+  readonly meter: MeterSettings
+  /** What is known of their usage, where they are not the primary's own. */
+  readonly usage: readonly Usage[]
 }
 
 /** What a worker can be asked, with what it is told and what it answers. */
@@ -39,7 +47,7 @@ export type Question = keyof Questions
 export type ToWorker =
   | ({ readonly kind: 'serve' } & Assignment)
   | { readonly [Q in Question]: { readonly kind: 'ask'; readonly id: number; readonly question: Q; readonly about: Questions[Q]['about'] } }[Question]
-  | { readonly kind: 'drawn'; readonly reply: MeterReply }
+  | { readonly kind: 'meter'; readonly reply: MeterReply }
   | { readonly kind: 'reopen-log' }
   | { readonly kind: 'drain' }
 
@@ -49,6 +57,6 @@ export type FromWorker =
   /** It cannot serve, and ends. */
   | { readonly kind: 'failed'; readonly problem: string }
   | { readonly kind: 'answer'; readonly id: number; readonly answer: Questions[Question]['answer'] }
-  | { readonly kind: 'draw'; readonly request: MeterRequest }
+  | { readonly kind: 'meter'; readonly request: MeterRequest }
   /** The last message of a worker that ends in order: all that it counted. */
   | { readonly kind: 'farewell'; readonly metrics: MetricsDump }

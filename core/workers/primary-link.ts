@@ -7,7 +7,7 @@ import type { Assignment, FromWorker, Question, Questions, ToWorker } from './me
 /** What the primary may want of a worker. */
 export interface WorkerDuties {
   readonly answers: { readonly [Q in Question]: (about: Questions[Q]['about']) => Questions[Q]['answer'] | Promise<Questions[Q]['answer']> }
-  drawn(reply: MeterReply): void
+  meterReply(reply: MeterReply): void
   reopenLog(): void
   drain(): void
 }
@@ -50,7 +50,7 @@ export class PrimaryLink {
     const duties = this.#duties
     if (duties === undefined) this.#early.push(message)
     else if (message.kind === 'ask') void this.#answer(message, duties)
-    else if (message.kind === 'drawn') duties.drawn(message.reply)
+    else if (message.kind === 'meter') duties.meterReply(message.reply)
     else if (message.kind === 'reopen-log') duties.reopenLog()
     else duties.drain()
   }

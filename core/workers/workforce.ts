@@ -17,7 +17,7 @@ import type { FamilyDump, MetricsDump } from '../observe/exposition.ts'
 import type { CoreMetrics } from '../observe/core-metrics.ts'
 import type { MetricsRegistry } from '../observe/metrics.ts'
 import type { PluginLog } from '../plugin/define.ts'
-import type { MeterReply, MeterRequest } from '../meter/remote.ts'
+import type { HeldBudgets } from '../meter/open-primary.ts'
 import type { NumberedContent } from './messages.ts'
 import type { MemberDeps } from './member.ts'
 
@@ -35,8 +35,8 @@ export interface WorkforceOptions {
   readonly program: string
   readonly workers: number
   readonly configFile: string
-  /** Draws for a worker, where this process holds the budgets. */
-  readonly draw: ((request: MeterRequest) => MeterReply | undefined) | undefined
+  /** What this process holds for its workers. */
+  readonly held: Pick<HeldBudgets, 'answer' | 'usage'>
   /** What this process counts itself, and of it what it counts of its workers. */
   readonly registry: MetricsRegistry
   readonly counts: CoreMetrics['workers']
@@ -47,7 +47,6 @@ export interface WorkforceOptions {
 }
 
 export class Workforce {
-  readonly workers: number
   readonly #options: WorkforceOptions
   readonly #members: readonly Member[]
   #current: NumberedContent
@@ -59,12 +58,12 @@ export class Workforce {
 
   constructor(options: WorkforceOptions, snapshot: Snapshot, content: NumberedContent['content']) {
     this.#options = options
-    this.workers = options.workers
     this.#current = { generation: snapshot.generation, content }
     this.#drainTimeoutMs = snapshot.settings.drainTimeoutMs
     cluster.schedulingPolicy = cluster.SCHED_NONE // the other policy loses connections that a dying worker is handed
     cluster.setupPrimary({ exec: options.program, args: [], serialization: 'advanced' })
     const { serving, restarts } = options.counts
+    const { store, meter } = snapshot.settings
     const deps: MemberDeps = {
       assignment: (worker) => ({
         ...this.#current,
@@ -72,9 +71,9 @@ export class Workforce {
         workers: options.workers,
         configFile: options.configFile,
         listen: this.#listen!,
-        asksForBudgets: options.draw !== undefined,
+        budgets: { store, meter, usage: options.held.usage() },
       }),
-      draw: (request) => options.draw?.(request),
+      meter: (request) => options.held.answer(request),
       serves: () => serving.value++,
       ended: (metrics, hasServed) => {
         if (hasServed) serving.value--

@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs'
 import { readFile, rename } from 'node:fs/promises'
 import { join } from 'node:path'
+import { DatabaseSync } from 'node:sqlite'
 import { setTimeout as delay } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
 import { WebSocket } from 'ws'
@@ -19,14 +20,14 @@ interface Workers {
 }
 
 /** Two workers before a scripted node. The free consumer has 50 CU for a day, the paying one no limit. */
-async function startWorkers(): Promise<Workers & { readonly stop: () => Promise<void> }> {
+async function startWorkers(lease: 'auto' | 'exact'): Promise<Workers & { readonly stop: () => Promise<void> }> {
   const node = await startScriptedNode()
   const plans = [
     { id: 'free', tier: 'free', seconds_quota: 50, monthly_quota: -1 },
     { id: 'pro', tier: 'paid', seconds_quota: -1, monthly_quota: -1 },
   ]
   const plugins = { 'limit-cu': { time_window: 86_400 }, 'ws-jsonrpc-proxy': { mode: 'http' } }
-  const config = basic({ nodeUrl: node.url, plugins, top: { workers: 2, log: { level: 'info' }, plans } })
+  const config = basic({ nodeUrl: node.url, plugins, top: { workers: 2, meter: { lease }, log: { level: 'info' }, plans } })
   const gateway = await startGatewayProcess(config, { files: basicFiles }).catch(async (error: unknown) => {
     await node.stop()
     throw error
@@ -40,7 +41,7 @@ async function startWorkers(): Promise<Workers & { readonly stop: () => Promise<
 
 /** Two workers of a test's own. */
 async function ownWorkers(): Promise<Workers> {
-  const workers = await startWorkers()
+  const workers = await startWorkers('auto')
   onTestFinished(() => workers.stop())
   return workers
 }
@@ -76,6 +77,14 @@ async function metric(gateway: GatewayProcess, series: string): Promise<number> 
   )
 }
 
+/** What a consumer has used of its month, as it stands on the disk; it is written within a moment. */
+function recorded(gateway: GatewayProcess, username: string): number {
+  const db = new DatabaseSync(join(gateway.dir, 'data/usage.sqlite'), { readOnly: true })
+  const row = db.prepare("SELECT used FROM usage WHERE budget = 'limit-monthly-cu' AND key = ?").get(username)
+  db.close()
+  return Number(row?.['used'] ?? 0)
+}
+
 /** The processes of the workers, those that have been replaced included, in the order in which they began to serve. */
 const pids = (gateway: GatewayProcess): number[] => gateway.log.flatMap(({ msg, pid }) => (msg === 'a worker serves' ? [Number(pid)] : []))
 
@@ -99,7 +108,7 @@ describe('two workers', () => {
   let config: Config
   let stop: () => Promise<void>
   beforeAll(async () => {
-    ;({ gateway, node, config, stop } = await startWorkers())
+    ;({ gateway, node, config, stop } = await startWorkers('exact'))
   })
   afterAll(() => stop())
 
@@ -157,6 +166,7 @@ describe('two workers', () => {
     const after = (await used()) - 1
     expect(after).toBeGreaterThanOrEqual(before + served)
     expect(after).toBeLessThanOrEqual(before + served + CLIENTS)
+    await until(() => recorded(gateway, 'paula') === after + 1)
     expect(await metric(gateway, 'tollgate_worker_restarts_total')).toBe(1)
     expect(await metric(gateway, 'tollgate_cu_charged_total{network="eth",method="eth_blockNumber"}')).toBeGreaterThan(charged)
   })
@@ -236,6 +246,20 @@ describe('two workers', () => {
     gateway.signal('SIGHUP')
     await until(async () => (await workersIn(file)) === 2)
   })
+})
+
+test('what a worker held ahead of a budget when it was killed comes free, and the rest of the budget is served, exactly', async () => {
+  const { gateway, node } = await ownWorkers()
+  const serve = async (count: number): Promise<number> => (await calls(gateway, count, 'free-key')).filter(({ status }) => status === 200).length
+  let served = 0
+  for (let round = 0; round < 5; round++) served += await serve(4)
+  await until(() => recorded(gateway, 'frank') === served)
+  process.kill(pids(gateway)[0]!, 'SIGKILL')
+  await gateway.logged('a worker has ended and is replaced')
+  await until(async () => (served += await serve(2)) >= 50)
+  expect(await serve(20)).toBe(0)
+  expect([served, node.calls.length]).toEqual([50, 50])
+  await until(() => recorded(gateway, 'frank') === 50)
 })
 
 describe('a stop of two workers', () => {

@@ -31,7 +31,7 @@ link.serve({
       return metrics.dump()
     },
   },
-  drawn: () => undefined,
+  meterReply: () => undefined,
   reopenLog: () => undefined,
   drain: () => process.exit(0),
 })

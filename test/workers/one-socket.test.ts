@@ -6,13 +6,12 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { expect, onTestFinished, test } from 'vitest'
 import { buildSnapshot } from '../../core/config/snapshot.ts'
-import { answerMeterRequest } from '../../core/meter/remote.ts'
+import { openPrimary } from '../../core/meter/open-primary.ts'
 import { coreMetrics } from '../../core/observe/core-metrics.ts'
 import { createMetrics } from '../../core/observe/metrics.ts'
 import { Workforce } from '../../core/workers/workforce.ts'
 import { plugins } from '../../plugins/index.ts'
 import { snapshotDeps } from '../config/fixtures.ts'
-import { heldMeter } from '../meter/held-clock.ts'
 import { basic, basicFiles } from '../support/gateway.ts'
 import { startScriptedNode } from '../support/scripted-node.ts'
 import type { PluginLog } from '../../core/plugin/define.ts'
@@ -35,13 +34,12 @@ test('workers that share a socket answer on one port, and go on when one of them
     error: () => undefined,
   }
   const registry = createMetrics()
-  const { meter } = heldMeter()
   const workforce = new Workforce(
     {
       program: fileURLToPath(new URL('../../core/main.ts', import.meta.url)),
       workers: 2,
       configFile,
-      draw: (request) => answerMeterRequest(meter, request),
+      held: openPrimary({ ...snapshot!.settings, dataDir: undefined }, { now: Date.now, log, metrics: registry }),
       registry,
       counts: coreMetrics(registry, '1', 'v1').workers,
       log,
