@@ -119,9 +119,17 @@ function gaugesOf({ rssBytes, memoryLimitBytes }: Machine): Gauges {
   const limit = heapLimitBytes()
   const loop = monitorEventLoopDelay({ resolution: LOOP_RESOLUTION_MS })
   loop.enable()
+  let share = 0
   return {
     heapShare: () => getHeapStatistics().used_heap_size / limit,
-    memoryShare: () => rssBytes() / memoryLimitBytes,
+    memoryShare: () => {
+      try {
+        share = rssBytes() / memoryLimitBytes
+      } catch {
+        // Linux tells it by a file, which cannot be opened while file descriptors have run out: what was last known has to do.
+      }
+      return share
+    },
     lagMs: () => {
       const { count, mean } = loop
       loop.reset()

@@ -11,6 +11,7 @@ import type { Ending } from './owned-process.ts'
 export interface GatewayProcess {
   /** `http://127.0.0.1:PORT` */
   readonly url: string
+  readonly pid: number
   readonly wsUrl: string
   readonly adminUrl: string
   /** The directory of its configuration. */
@@ -34,18 +35,19 @@ export interface GatewayProcessOptions {
   readonly env?: Readonly<Record<string, string>>
   /** A directory with a configuration that is there already; it is not removed. */
   readonly dir?: string
-  /** What runs: by default the sources. */
+  /** What runs: by default Node, and the sources. */
+  readonly program?: string
   readonly command?: readonly string[]
 }
 
 /** Starts a gateway and waits until it listens. Rejects with what it wrote when it ends before that. */
 export async function startGatewayProcess(
   config: File,
-  { files = {}, env = {}, dir, command = ['core/main.ts'] }: GatewayProcessOptions = {},
+  { files = {}, env = {}, dir, program = process.execPath, command = ['core/main.ts'] }: GatewayProcessOptions = {},
 ): Promise<GatewayProcess> {
   const home = dir ?? (await mkdtemp(join(tmpdir(), 'tollgate-')))
   await writeFiles(home, { ...files, 'gateway.yaml': config })
-  const gateway = startProcess(process.execPath, [...command, 'start', '--config', join(home, 'gateway.yaml')], {
+  const gateway = startProcess(program, [...command, 'start', '--config', join(home, 'gateway.yaml')], {
     stdio: ['ignore', 'pipe', 'pipe'],
     env: { ...process.env, ...env },
   })
@@ -67,6 +69,7 @@ export async function startGatewayProcess(
   early.catch(() => undefined)
   return {
     url: `http://${String(listen)}`,
+    pid: gateway.child.pid!,
     wsUrl: `ws://${String(listen)}`,
     adminUrl: `http://${String(admin)}`,
     dir: home,

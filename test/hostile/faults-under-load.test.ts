@@ -1,0 +1,212 @@
+/**
+ * Faults while sixty clients call: nodes, signals, disks, descriptors, clocks, configurations. No answer but those of the
+ * table, no answer for another, and what is recorded lies between what was acknowledged and what was asked for.
+ */
+import { execFileSync } from 'node:child_process'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
+import { afterEach, beforeEach, expect, onTestFinished, test } from 'vitest'
+import { basic, basicFiles, startTestGateway } from '../support/gateway.ts'
+import { startGatewayProcess } from '../support/gateway-process.ts'
+import { Load, recordedUsage } from '../support/load.ts'
+import { metric } from '../support/metric.ts'
+import { RawHttp } from '../support/raw-http.ts'
+import { drip, hang, reply, reset, startScriptedNode } from '../support/scripted-node.ts'
+import type { GatewayProcess, GatewayProcessOptions } from '../support/gateway-process.ts'
+import type { ScriptedNode } from '../support/scripted-node.ts'
+
+let node: ScriptedNode
+let load: Load
+let dir: string
+beforeEach(async () => {
+  node = await startScriptedNode()
+  load = new Load({ http: 30, ws: 30, perSecond: 300 })
+  dir = await mkdtemp(join(tmpdir(), 'tollgate-load-'))
+})
+afterEach(async () => {
+  await load.stop()
+  await node.stop()
+  await rm(dir, { recursive: true, force: true })
+})
+
+function config(top: Record<string, unknown> = {}): Record<string, unknown> {
+  return basic({
+    nodeUrl: node.url,
+    plugins: { 'access-log': { sample: 0 }, 'ws-jsonrpc-proxy': { mode: 'http' } },
+    top: {
+      log: { level: 'info' },
+      upstreams: [{ id: 'eth', nodes: [{ url: node.url }], retries: 0 }],
+      plans: [{ id: 'load', tier: 'free', seconds_quota: -1, monthly_quota: -1 }],
+      consumers: load.consumers,
+      ...top,
+    },
+  })
+}
+
+async function start(options: GatewayProcessOptions = {}, top: Record<string, unknown> = {}): Promise<GatewayProcess> {
+  const gateway = await startGatewayProcess(config(top), { files: basicFiles, dir, ...options })
+  onTestFinished(() => gateway.stop())
+  return gateway
+}
+
+/** Waits until so many more frames have had an outcome. */
+async function frames(count: number): Promise<void> {
+  const from = load.frames
+  await expect.poll(() => load.frames - from, { timeout: 30_000 }).toBeGreaterThanOrEqual(count)
+}
+
+async function expectRightAccounts(): Promise<void> {
+  await load.stop()
+  expect(load.odd).toEqual([])
+  expect(load.violations(recordedUsage(join(dir, 'data')))).toEqual([])
+}
+
+test('nodes that hang, reset, drip, lie and go away fail their calls cleanly, and the calls after them are served', async () => {
+  const impatient = { id: 'eth', nodes: [{ url: node.url }], timeout: { connect: '500ms', read: '200ms', total: '1s' }, retries: 0 }
+  const gateway = await start({}, { upstreams: [impatient] })
+  load.start(`${gateway.url}/eth`)
+  const faults = [
+    hang,
+    reset,
+    drip('HTTP/1.1 200 OK\r\nX: ', 'x', 20),
+    reply('{"jsonrpc":"2.0","id":999999999,"result":"0xdead"}'),
+    reply('<html>', 500),
+    reply('[]'),
+  ]
+  for (const fault of faults) {
+    await frames(40)
+    node.script(fault)
+    await frames(40)
+    node.script(undefined)
+  }
+  const { port } = node
+  await node.stop()
+  await frames(40)
+  node = await startScriptedNode({ port })
+  const served = load.count('ok')
+  await expect.poll(() => load.count('ok') - served, { timeout: 10_000 }).toBeGreaterThan(100)
+  await load.stop()
+  gateway.signal('SIGTERM')
+  expect(await gateway.ended).toEqual({ code: 0, signal: undefined })
+  expect(new Set(load.outcomes.keys())).not.toContain('internal')
+  await expectRightAccounts()
+})
+
+test('SIGTERM loses no call and no usage; SIGKILL no more usage than a second holds, and the database is sound', async () => {
+  const first = await start()
+  const { port } = new URL(first.url)
+  load.start(`${first.url}/eth`)
+  await frames(300)
+  first.signal('SIGTERM')
+  expect(await first.ended).toEqual({ code: 0, signal: undefined })
+  expect(load.violations(recordedUsage(join(dir, 'data')))).toEqual([])
+  const next = await start({}, { listen: `127.0.0.1:${port}` })
+  await delay(1200) // longer than the flush interval, so that something has to be there
+  await frames(200)
+  next.signal('SIGKILL')
+  for (const client of load.clients) client.forgive()
+  await next.ended
+  expect(load.violations(recordedUsage(join(dir, 'data')))).toEqual([])
+  const last = await start({}, { listen: `127.0.0.1:${port}` })
+  await frames(200)
+  await load.stop()
+  last.signal('SIGTERM')
+  await last.ended
+  await expectRightAccounts()
+})
+
+test('a configuration that is broken in a dozen ways, one after the other, fails no call', async () => {
+  const gateway = await start()
+  load.start(`${gateway.url}/eth`)
+  await frames(50)
+  const lostBefore = load.count('lost')
+  const broken: (string | Record<string, unknown>)[] = [
+    '',
+    '{',
+    'routes: [}',
+    '\0\0\0\0',
+    '- a list',
+    `a: &a [*a]`,
+    config({ routes: [], upstreams: 'none' }),
+    config({ unknown_key: 1 }),
+    config({ plans: [] }),
+    config({ consumers: [...load.consumers, ...load.consumers] }),
+    config({ limits: { max_body: 'much' } }),
+    config({ upstreams: [{ id: 'eth', nodes: [{ url: 'ftp://x' }] }] }),
+    config({ log: { file: '/no/such/directory/and/no/right/to/make/it\0' } }),
+    config({ plugins_dir: './no-such-directory' }),
+  ]
+  for (const text of broken) {
+    const refused = await metric(gateway.adminUrl, 'tollgate_config_reloads_total', { outcome: 'refused' })
+    await gateway.write('gateway.yaml', text)
+    await expect.poll(() => metric(gateway.adminUrl, 'tollgate_config_reloads_total', { outcome: 'refused' }), { timeout: 5000 }).toBeGreaterThan(refused)
+  }
+  for (const [name, text] of [['whitelist.yaml', 'networks: 5'], ['cu-pricing.yaml', 'default: -1']] as const) await gateway.write(name, text) // prettier-ignore
+  await gateway.write('gateway.yaml', config())
+  await frames(100)
+  await rm(join(dir, 'gateway.yaml'))
+  await frames(100)
+  expect([...load.outcomes.keys()].filter((outcome) => outcome !== 'ok' && outcome !== 'lost')).toEqual([])
+  expect(load.count('lost')).toBe(lostBefore)
+  await load.stop()
+  gateway.signal('SIGTERM')
+  await gateway.ended
+  await expectRightAccounts()
+})
+
+test('a disk that is full costs no call, and what was served is recorded once there is room', async () => {
+  // No file may grow beyond some 100 KiB, as if the disk were full; a limit that can be lifted again.
+  const limited = ['-c', 'ulimit -S -f 200 && exec "$0" "$@"', process.execPath, 'core/main.ts']
+  const gateway = await start({ program: '/bin/sh', command: limited })
+  const failing = (): Promise<number> => metric(gateway.adminUrl, 'tollgate_usage_store_failing')
+  load.start(`${gateway.url}/eth`)
+  await expect.poll(failing, { timeout: 15_000 }).toBe(1)
+  await frames(300)
+  expect([...load.outcomes.keys()].filter((outcome) => outcome !== 'ok')).toEqual([])
+  execFileSync('prlimit', ['--pid', String(gateway.pid), '--fsize=unlimited'])
+  await expect.poll(failing, { timeout: 15_000 }).toBe(0)
+  await load.stop()
+  gateway.signal('SIGTERM')
+  expect((await gateway.ended).code).toBe(0)
+  await expectRightAccounts()
+})
+
+test('file descriptors that run out cost connections, and not the process', async () => {
+  const limited = ['-c', 'ulimit -n 90 && exec "$0" "$@"', process.execPath, 'core/main.ts']
+  const gateway = await start({ program: '/bin/sh', command: limited })
+  load.start(`${gateway.url}/eth`)
+  const port = Number(new URL(gateway.url).port)
+  const crowd = await Promise.all(Array.from({ length: 300 }, () => RawHttp.connect(port).catch(() => undefined)))
+  await frames(100)
+  for (const client of crowd) client?.end()
+  const served = load.count('ok')
+  await expect.poll(() => load.count('ok') - served, { timeout: 15_000 }).toBeGreaterThan(200)
+  await load.stop()
+  gateway.signal('SIGTERM')
+  expect(await gateway.ended).toEqual({ code: 0, signal: undefined })
+  await expectRightAccounts()
+})
+
+test('a clock that steps, back and forth and over the end of a month, charges every call to one month', async () => {
+  let stepMs = 0
+  const eve = Date.UTC(2026, 10, 30, 23, 59, 59)
+  const began = performance.now()
+  const now = (): number => eve + stepMs + (performance.now() - began)
+  const gateway = await startTestGateway(config({ log: { level: 'info', file: 'gateway.log' } }), { files: basicFiles, now })
+  load.start(`${gateway.url}/eth`)
+  for (const step of [0, 3_600_000, -3_600_000, 40 * 86_400_000, -86_400_000, 0]) {
+    stepMs = step
+    await frames(80)
+  }
+  await load.stop()
+  await delay(600) // usage is written four times a second
+  const recorded = recordedUsage(join(gateway.dir, 'data'))
+  expect(load.odd).toEqual([])
+  expect([...load.outcomes.keys()].filter((outcome) => outcome !== 'ok')).toEqual([])
+  expect(load.violations(recorded)).toEqual([])
+  const sum = [...recorded.values()].reduce((total, used) => total + used, 0)
+  expect(sum).toBe(load.clients.reduce((total, { acknowledged }) => total + acknowledged, 0))
+  await gateway.stop()
+})
