@@ -53,10 +53,11 @@ export async function openRedis(spec: RedisSpec, settings: MeterSettings, deps: 
     monotonicMs,
     log,
     metrics: shown,
+    back: () => ledger.settle(),
     ...(storeNow && { now: storeNow }),
   })
   const source = new RedisSource(link)
-  const ledger = new Ledger({ source, usage, rules: settings, clock, unsettled: shown.unsettled })
+  const ledger: Ledger = new Ledger({ source, usage, rules: settings, clock, unsettled: shown.unsettled })
   const meter = settings.lease === 'auto' ? new LeasedMeter(source, ledger, monotonicMs, shown.frames) : new RedisMeter(link, ledger, shown.frames)
   const forgetting = setInterval(() => ledger.forget(), FORGET_MS).unref()
   await link.opened(START_MS)

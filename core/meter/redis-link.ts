@@ -29,6 +29,8 @@ export interface LinkOptions {
   readonly monotonicMs: () => number
   readonly log: Pick<PluginLog, 'info' | 'error'>
   readonly metrics: LinkMetrics
+  /** Runs when the store is there again, before anything else is asked of it. */
+  readonly back: () => void
   /** Replaces Redis's own clock, in tests. */
   readonly now?: () => number
 }
@@ -39,8 +41,9 @@ type Arguments = readonly (string | number)[]
 type Hear = (reply: readonly number[] | undefined) => void
 
 export class RedisLink {
-  /** Processes that share the store, this one included. */
+  /** Processes that share the store, this one included: the most of late, for a store that was emptied knows of none at first. */
   processes = 1
+  #fewerSince = Infinity
   readonly #client: RedisClient
   readonly #options: LinkOptions
   readonly #breaker: Breaker
@@ -141,7 +144,10 @@ export class RedisLink {
     const { log, metrics } = this.#options
     metrics.up.value = isOpen ? 0 : 1
     if (isOpen) log.error({ err: this.#error }, 'the store of budgets is away: every process counts alone')
-    else log.info({}, 'the store of budgets is there')
+    else {
+      log.info({}, 'the store of budgets is there')
+      this.#options.back()
+    }
     if (isOpen && !this.#isClosed) this.#beatIn(PROBE_MS)
   }
 
@@ -150,9 +156,17 @@ export class RedisLink {
     clearTimeout(this.#timer)
     this.#send('beat', [PROCESSES_KEY], [this.#options.process, LIFE_MS], (reply) => {
       if (this.#isClosed) return
-      if (reply !== undefined) this.processes = this.#options.metrics.processes.value = reply[1]!
+      if (reply !== undefined) this.#counted(reply[1]!)
       this.#beatIn(!this.isAway ? BEAT_MS : reply === undefined ? PROBE_MS : NEXT_PROBE_MS)
     })
+  }
+
+  #counted(processes: number): void {
+    const now = this.#options.monotonicMs()
+    if (processes >= this.processes) this.#fewerSince = Infinity
+    else this.#fewerSince = Math.min(this.#fewerSince, now)
+    if (processes < this.processes && now - this.#fewerSince < LIFE_MS) return
+    this.processes = this.#options.metrics.processes.value = processes
   }
 
   #beatIn(ms: number): void {

@@ -142,6 +142,7 @@ describe.each(['sliding', 'fixed', 'cycle'] as const)('a %s budget', (kind) => {
       monotonicMs: () => performance.now(),
       log: { info: () => undefined, error: () => undefined },
       metrics,
+      back: () => undefined,
       now: () => clock.ms,
     })
     await expect.poll(() => redis.run('beat', ['beat'], ['', 'me', 1])).toBeTruthy()
