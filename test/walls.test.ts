@@ -14,7 +14,7 @@ const WALLS: Readonly<Record<string, readonly string[]>> = {
   upstream: ['type pipeline/ports.ts', 'plugin', 'jsonrpc'],
   meter: ['type pipeline/ports.ts', 'plugin', 'jsonrpc', 'type config/snapshot.ts'],
   route: ['pipeline', 'plugin', 'jsonrpc', 'config/snapshot.ts'],
-  config: ['plugin', 'jsonrpc', 'pipeline/chain.ts', 'type pipeline', 'route/pattern.ts'],
+  config: ['plugin', 'jsonrpc', 'pipeline/chain.ts', 'type pipeline', 'type upstream/spec.ts', 'route/pattern.ts'],
   observe: ['plugin'],
   admin: ['plugin', 'observe', 'type upstream'],
   workers: ['plugin', 'observe', 'type meter', 'type config/snapshot.ts'],

@@ -3,6 +3,7 @@ import { addressProblem } from '../plugin/addresses.ts'
 import { hostParts, hostProblem, uriParts, uriProblem, variables } from '../route/pattern.ts'
 import { nearestHint } from './nearest.ts'
 import { toAddress } from './settings.ts'
+import { checkUpstream } from './upstreams.ts'
 import type { Draft, ListSection } from './draft.ts'
 import type { Path } from './problem.ts'
 import type { GatewayYaml } from './schema.ts'
@@ -43,13 +44,7 @@ function checkAddresses(draft: Draft, tell: Tell): void {
     const problem = addressProblem(entry)
     if (problem !== undefined) tell(['trusted_proxies', at], problem)
   }
-  for (const [at, upstream] of draft.items('upstreams')) {
-    for (const [position, node] of upstream.nodes.entries()) {
-      for (const key of ['url', 'ws_url'] as const) {
-        if (node[key] !== undefined && !URL.canParse(node[key])) tell(['upstreams', at, 'nodes', position, key], 'is not a URL')
-      }
-    }
-  }
+  for (const [at, upstream] of draft.items('upstreams')) checkUpstream(upstream, ['upstreams', at], tell)
 }
 
 function checkUnique(section: ListSection, draft: Draft, tell: Tell): void {

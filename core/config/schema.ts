@@ -1,20 +1,13 @@
 /** What may stand in gateway.yaml. The schema is the manual: descriptions and defaults are printed from here. */
 import { Duration, Type } from '../plugin/schema.ts'
+import { UpstreamSchema } from './upstream-schema.ts'
+import { bytes, id, text } from './values.ts'
 import type { Static, TSchema } from 'typebox'
-
-const text = (pattern: string, patternErrorMessage: string, description: string, more: object = {}) =>
-  Type.String({ pattern, patternErrorMessage, description, ...more })
-
-const id = (description: string) =>
-  text('^[A-Za-z0-9][A-Za-z0-9_.-]{0,127}$', 'must be letters, digits, _ . or -, beginning with a letter or digit', description)
 
 const listen = (fallback: string, description: string) =>
   text('^(\\[[0-9A-Fa-f:.]+\\]|[^\\s:/\\[\\]]*):\\d{1,5}$', 'must be host:port, such as 127.0.0.1:9080, [::1]:9080 or :9080', description, {
     default: fallback,
   })
-
-const bytes = (description: string, fallback?: number) =>
-  Type.Integer({ minimum: 1, maximum: 2 ** 32, ...(fallback !== undefined && { default: fallback }), description })
 
 const quota = (description: string) =>
   Type.Union(
@@ -125,42 +118,6 @@ const Limits = Type.Object(
   { default: {}, description: 'What the gateway takes from clients at most.' },
 )
 
-const UpstreamNode = Type.Object({
-  url: text('^https?://\\S+$', 'must be a URL such as http://127.0.0.1:8545', 'HTTP address; may hold user, password, path and query.'),
-  ws_url: Type.Optional(text('^wss?://\\S+$', 'must be a URL such as ws://127.0.0.1:8545', 'WebSocket address.')),
-  weight: Type.Integer({ minimum: 0, maximum: 10_000, default: 1, description: 'Share of the calls, beside the other weights; 0 takes the node out.' }),
-  priority: Type.Integer({ default: 0, description: 'Nodes of a lower priority serve only while none of a higher one is healthy.' }),
-})
-
-const Tls = Type.Object(
-  {
-    ca: Type.Optional(Type.String({ minLength: 1, description: "File of PEM certificates that are trusted instead of the system's." })),
-    servername: Type.Optional(Type.String({ minLength: 1, description: "The name that the certificate must carry, where it is not the URL's host." })),
-    verify: Type.Boolean({ default: true, description: 'False takes any certificate.' }),
-  },
-  { description: 'How https nodes are verified.' },
-)
-
-const Upstream = Type.Object({
-  id: id('The name that routes use.'),
-  type: Type.Enum(['roundrobin', 'least_conn', 'chash', 'ewma'], { default: 'roundrobin', description: 'How a node is chosen.' }),
-  nodes: Type.Array(UpstreamNode, { minItems: 1, description: 'The nodes.' }),
-  timeout: Type.Object(
-    {
-      connect: Duration({ default: '2s', description: 'Until a connection stands.' }),
-      read: Duration({ default: '30s', description: 'Without a byte of the answer.' }),
-      total: Duration({ default: '60s', description: 'For a request as a whole, retries included.' }),
-    },
-    { default: {}, description: 'How long a node may take.' },
-  ),
-  retries: Type.Integer({ minimum: 0, maximum: 10, default: 1, description: 'Further attempts on calls that a node left without an answer.' }),
-  max_answer: bytes('Bytes of an answer, after decompression.', 64 * 1024 * 1024),
-  max_connections: Type.Integer({ minimum: 1, maximum: 65_535, default: 512, description: 'Connections to one node.' }),
-  keep_alive: Duration({ default: '4s', description: 'How long an idle connection to a node is kept.' }),
-  gzip: Type.Boolean({ default: true, description: 'Whether nodes are asked for gzip.' }),
-  tls: Type.Optional(Tls),
-})
-
 const Plan = Type.Object({
   id: id('The name that consumers use.'),
   tier: id('What the plan may call, as the whitelist names it: `free` or `paid`.'),
@@ -211,7 +168,7 @@ export function gatewaySchema<Plugins extends TSchema, OfConsumer extends TSchem
     log: Log,
     limits: Limits,
     plugins_dir: Type.Optional(Type.String({ minLength: 1, description: 'Directory of plugins of your own, relative to this file.' })),
-    upstreams: Type.Array(Upstream, { default: [], description: 'Groups of nodes that answer alike.' }),
+    upstreams: Type.Array(UpstreamSchema, { default: [], description: 'Groups of nodes that answer alike.' }),
     routes: Type.Array(Route, { default: [], description: 'What is served, and by which plugins.' }),
     plans: Type.Array(Plan, { default: [], description: 'What consumers pay for.' }),
     consumers: Type.Array(Consumer, { default: [], description: 'Who may call.' }),
@@ -229,6 +186,5 @@ export const GatewaySchema = Type.Object({ ...Shape.properties, consumers: Type.
 
 export type GatewayYaml = Static<typeof GatewaySchema>
 export type ConsumerYaml = Static<typeof ConsumerSchema>
-export type UpstreamYaml = Static<typeof Upstream>
 export type PlanYaml = Static<typeof Plan>
 export type QuotaYaml = PlanYaml['seconds_quota']

@@ -4,8 +4,8 @@ import { freeze } from '../plugin/freeze.ts'
 import { durationMs } from '../plugin/schema.ts'
 import type { Consumer, Plan } from '../plugin/slots.ts'
 import type { Draft } from './draft.ts'
-import type { ConsumerYaml, GatewayYaml, PlanYaml, QuotaYaml, UpstreamYaml } from './schema.ts'
-import type { ListenAddress, Settings, StoreSpec, TlsSpec, UpstreamSpec } from './snapshot.ts'
+import type { ConsumerYaml, GatewayYaml, PlanYaml, QuotaYaml } from './schema.ts'
+import type { ListenAddress, Settings, StoreSpec } from './snapshot.ts'
 
 /** Paths are relative to `directory`, the one that holds the configuration file. Undefined when a part is broken. */
 export function toSettings(draft: Draft, directory: string): Settings | undefined {
@@ -66,25 +66,6 @@ function toStore(store: GatewayYaml['store']): StoreSpec {
   if (typeof store === 'string') return { kind: 'redis', url: store }
   if (Array.isArray(store)) return { kind: 'cluster', urls: store }
   return { kind: 'sentinel', urls: store.sentinels, name: store.name }
-}
-
-/** `ca` is the text of the file that `tls.ca` names. */
-export function toUpstream({ timeout, ...yaml }: UpstreamYaml, ca: string | undefined): UpstreamSpec {
-  const tls: TlsSpec | undefined = yaml.tls && { ca, servername: yaml.tls.servername, verify: yaml.tls.verify }
-  return {
-    id: yaml.id,
-    type: yaml.type,
-    nodes: yaml.nodes.map((node) => ({ url: node.url, wsUrl: node.ws_url, weight: node.weight, priority: node.priority })),
-    connectTimeoutMs: durationMs(timeout.connect),
-    readTimeoutMs: durationMs(timeout.read),
-    totalTimeoutMs: durationMs(timeout.total),
-    retries: yaml.retries,
-    maxAnswerBytes: yaml.max_answer,
-    maxConnections: yaml.max_connections,
-    keepAliveMs: durationMs(yaml.keep_alive),
-    gzip: yaml.gzip,
-    tls,
-  }
 }
 
 export function toPlan(yaml: PlanYaml): Plan {

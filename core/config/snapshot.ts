@@ -11,16 +11,19 @@ import { PLUGIN_TIMEOUT_MS } from './plugin-work.ts'
 import { loadPluginsDir } from './plugins-dir.ts'
 import { Problems } from './problem.ts'
 import { checkReferences } from './references.ts'
-import { toPlan, toSettings, toUpstream } from './settings.ts'
+import { toPlan, toSettings } from './settings.ts'
 import { Sources } from './sources.ts'
+import { readUpstreams } from './upstreams.ts'
 import type { AnyPlugin, ChainView, PluginInstance, PluginLog } from '../plugin/define.ts'
 import type { Metrics } from '../plugin/metrics.ts'
 import type { Call } from '../plugin/session.ts'
 import type { Consumer, Plan } from '../plugin/slots.ts'
+import type { UpstreamSpec } from '../upstream/spec.ts'
 import type { Document } from './document.ts'
 import type { Problem } from './problem.ts'
 
 export { membersFor } from './assembly.ts'
+export type { UpstreamSpec } from '../upstream/spec.ts'
 
 /** A plugin at one place of the configuration, created and ready to take its place in a chain. */
 export interface ConfiguredPlugin {
@@ -131,41 +134,6 @@ interface LogSettings {
   readonly file: string | undefined
 }
 
-interface NodeSpec {
-  /** May hold user and password: never logged. */
-  readonly url: string
-  readonly wsUrl: string | undefined
-  readonly weight: number
-  /** Nodes of a lower priority are used only while none of a higher one is healthy. */
-  readonly priority: number
-}
-
-export interface UpstreamSpec {
-  readonly id: string
-  readonly type: 'roundrobin' | 'least_conn' | 'chash' | 'ewma'
-  readonly nodes: readonly NodeSpec[]
-  readonly connectTimeoutMs: number
-  /** Without a byte of the answer. */
-  readonly readTimeoutMs: number
-  /** For a frame as a whole, retries included. */
-  readonly totalTimeoutMs: number
-  readonly retries: number
-  readonly maxAnswerBytes: number
-  /** To one node. */
-  readonly maxConnections: number
-  readonly keepAliveMs: number
-  readonly gzip: boolean
-  readonly tls: TlsSpec | undefined
-}
-
-/** How https nodes are verified. */
-export interface TlsSpec {
-  /** Certificates in PEM that are trusted instead of the system's. */
-  readonly ca: string | undefined
-  readonly servername: string | undefined
-  readonly verify: boolean
-}
-
 export interface Snapshot {
   readonly generation: number
   readonly settings: Settings
@@ -267,20 +235,11 @@ async function assemble(sources: Sources, problems: Problems, deps: SnapshotDeps
   const assembly = new Assembly(draft, workshop, (path, message) => problems.add('error', document, path, message))
   const routes = await assembly.routes()
   const consumerPlugins = await assembly.consumerPlugins(registry)
-  const upstreams = await readUpstreams(draft, document, sources)
+  const upstreams = await readUpstreams(draft, document, sources, problems)
   return settings && { generation: deps.generation, settings: freeze(settings), upstreams: freeze(upstreams), plans, consumers, consumerPlugins, routes }
 }
 
 async function ownPlugins(draft: Draft, document: Document, sources: Sources, problems: Problems, deps: SnapshotDeps): Promise<AnyPlugin[]> {
   const directory = draft.top('plugins_dir')
   return directory === undefined ? [] : loadPluginsDir(directory, deps.catalogue, sources, { in: document, path: ['plugins_dir'] }, problems)
-}
-
-function readUpstreams(draft: Draft, document: Document, sources: Sources): Promise<UpstreamSpec[]> {
-  return Promise.all(
-    draft.items('upstreams').map(async ([at, yaml]) => {
-      const path = ['upstreams', at, 'tls', 'ca']
-      return toUpstream(yaml, yaml.tls?.ca === undefined ? undefined : await sources.text(yaml.tls.ca, { in: document, path }))
-    }),
-  )
 }

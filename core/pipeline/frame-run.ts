@@ -254,6 +254,7 @@ export class FrameRun implements FrameView {
     const sentAt = this.pipeline.monotonicMs()
     this.exchange = {
       isBatch: this.isBatch,
+      calls: alive,
       rewrite: this.session.upstreamRequest,
       subscriber: this.session.subscriber,
       afterAnswer: this.afterAnswer,

@@ -4,7 +4,7 @@ import type { Draw } from '../plugin/budget.ts'
 import type { WebSocketSettings } from '../plugin/define.ts'
 import type { CounterHandle } from '../plugin/metrics.ts'
 import type { Outcome, Refusal } from '../plugin/outcome.ts'
-import type { UpstreamRequest } from '../plugin/session.ts'
+import type { Call, UpstreamRequest } from '../plugin/session.ts'
 import type { RpcRequest } from '../jsonrpc/frame.ts'
 
 /** Nodes that answer calls. */
@@ -45,6 +45,8 @@ export interface Notification {
 /** What the upstream is told of the frame, and how the frame reaches the upstream while it works. */
 export interface ExchangeContext {
   readonly isBatch: boolean
+  /** The calls behind the requests, in their order: what they and their session hold may decide which node is asked. */
+  readonly calls: readonly Call[]
   readonly rewrite: UpstreamRequest
   /** The client's end of a WebSocket; undefined over HTTP, where nothing can be pushed. */
   readonly subscriber: Subscriber | undefined

@@ -8,6 +8,7 @@ export class UpstreamCounts {
   readonly attempts: CounterHandle
   readonly retries: CounterHandle
   readonly inFlight: CounterHandle
+  readonly coalesced: CounterHandle
   readonly duration: HistogramHandle
   private readonly upstream: string
   private readonly failuresOf: (...labels: string[]) => CounterHandle
@@ -20,6 +21,9 @@ export class UpstreamCounts {
       'upstream',
     ])(upstream)
     this.inFlight = metrics.gauge('tollgate_upstream_in_flight', 'Requests to nodes that are not yet answered.', ['upstream'])(upstream)
+    this.coalesced = metrics.counter('tollgate_upstream_coalesced_total', 'Calls that were answered by a request which the same call had sent already.', [
+      'upstream',
+    ])(upstream)
     this.duration = metrics.histogram(
       'tollgate_upstream_duration_seconds',
       'From a request to a node until its whole answer, or until it failed.',

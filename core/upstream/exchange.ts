@@ -1,128 +1,129 @@
 /**
- * One frame's calls on their way to the nodes and back: which node, what is tried again, when it is over. Calls that a
- * node answered keep their answers; what is left may be asked once more. Resolves exactly once, and never rejects.
+ * Calls that travel together, until each of them has landed: which node, what is tried again, when it is over. A call that
+ * was answered keeps its answer; what is left may be asked once more. Every call lands exactly once.
  */
-import { encodeBatch, encodeRequest } from '../jsonrpc/encode.ts'
-import { failures } from './failures.ts'
-import { HttpAttempt } from './http-attempt.ts'
-import { isReadOnly } from './read-only.ts'
-import { SocketAttempt } from './socket/socket-attempt.ts'
-import type { RpcRequest } from '../jsonrpc/frame.ts'
+import { Leg } from './leg.ts'
 import type { ExchangeContext } from '../pipeline/ports.ts'
-import type { Outcome } from '../plugin/outcome.ts'
-import type { AttemptOwner, AttemptTerms, Carried } from './http-attempt.ts'
 import type { Answer, Failure } from './failures.ts'
-import type { HttpNode } from './http-node.ts'
+import type { Carrier, Flight } from './flight.ts'
+import type { LegOwner, LegTerms } from './leg.ts'
+import type { NodeFault } from './node-errors.ts'
+import type { PoolNode } from './pool-node.ts'
+import type { Wish } from './pool.ts'
+import type { RetryBudget } from './retry-budget.ts'
 import type { Link } from './socket/link.ts'
 
 /** The upstream as an exchange sees it. */
-export interface ExchangeTerms extends AttemptTerms {
-  /** The node for the next attempt; `tried` have failed this exchange. */
-  pick(tried: readonly HttpNode[]): HttpNode | undefined
-  /** The first of so many consecutive ids that nobody else has. */
-  takeIds(count: number): number
+export interface ExchangeTerms extends LegTerms {
+  readonly budget: RetryBudget
+  /** The node for the next attempt, none of `tried`. */
+  pick(wish: Wish, tried: readonly PoolNode[], isRead: boolean): PoolNode | undefined
+  /** Why there is none. */
+  whyNone(wish: Wish): Failure
   /** A socket to the node that stands, where the calls may share one. */
-  socketTo(node: HttpNode, context: ExchangeContext): Link | undefined
+  socketTo(node: PoolNode, context: ExchangeContext): Link | undefined
 }
 
-const NONE: readonly HttpNode[] = []
+const NONE: readonly PoolNode[] = []
 
-export class Exchange implements AttemptOwner {
-  private readonly requests: readonly RpcRequest[]
-  private readonly context: ExchangeContext
+export class Exchange implements Carrier, LegOwner {
   private readonly terms: ExchangeTerms
-  private readonly resolve: (outcomes: readonly Outcome[]) => void
+  private readonly context: ExchangeContext
   private readonly deadlineAt: number
-  private attempt: HttpAttempt | SocketAttempt | undefined
-  private node: HttpNode | undefined
-  private tried: readonly HttpNode[] = NONE
+  private readonly isRead: boolean
+  private wish: Wish
+  /** Calls that have not landed. */
+  private open: readonly Flight[]
+  private leg: Leg | undefined
+  private tried = NONE
   private retriesLeft: number
-  /** What is decided, once an attempt has left something open. */
-  private outcomes: Outcome[] | undefined
-  /** Positions of the calls that the attempt carries; undefined for all. */
-  private open: readonly number[] | undefined
+  /** Nodes that said they could not answer a call. Whether that was their fault shows when another node answers. */
+  private suspects: { readonly node: PoolNode; readonly flight: Flight }[] | undefined
 
-  constructor(requests: readonly RpcRequest[], context: ExchangeContext, terms: ExchangeTerms, resolve: (outcomes: readonly Outcome[]) => void) {
-    this.requests = requests
+  constructor(flights: readonly Flight[], wish: Wish, context: ExchangeContext, terms: ExchangeTerms, deadlineAt: number) {
+    this.open = flights
+    this.wish = wish
     this.context = context
     this.terms = terms
-    this.resolve = resolve
+    this.deadlineAt = deadlineAt
+    this.isRead = flights.every((flight) => flight.needs.isRead)
     this.retriesLeft = terms.spec.retries
-    this.deadlineAt = terms.monotonicMs() + terms.spec.totalTimeoutMs
   }
 
   start(): void {
-    this.context.cancel = () => this.cancel()
-    this.send()
+    for (const flight of this.open) flight.carrier = this
+    const node = this.terms.pick(this.wish, NONE, this.isRead)
+    if (node === undefined) return this.failAll(this.terms.whyNone(this.wish))
+    this.terms.budget.deposit()
+    this.send(node)
   }
 
-  attempted(answers: readonly Answer[]): void {
-    let hasFailed = false
-    for (const answer of answers) {
-      if (answer.kind !== 'failure') continue
-      hasFailed = true
-      this.terms.counts.failed(answer.refusal.why)
-    }
-    if (!hasFailed && this.open === undefined) return this.finish(answers as readonly Outcome[])
-    this.merge(answers)
+  deserted(): void {
+    if (this.open.every((flight) => flight.hasLanded || flight.isDeserted)) this.leg?.drop()
   }
 
-  private send(): void {
-    this.node = this.terms.pick(this.tried)
-    if (this.node === undefined) {
-      const answers: Answer[] = Array.from({ length: this.open?.length ?? this.requests.length }, () => failures['no-node'])
-      return this.attempted(answers)
-    }
+  ended(leg: Leg, answers: readonly Answer[], faults: readonly (NodeFault | undefined)[]): void {
+    const { flights, node } = leg
+    for (let i = 0; i < flights.length; i++) this.take(node, flights[i]!, answers[i]!, faults[i])
+    if (flights.every((flight) => flight.hasLanded)) return
+    this.open = this.open.filter((flight) => !flight.hasLanded)
+    this.again(node)
+  }
+
+  private send(node: PoolNode): void {
+    this.leg = new Leg(this, node, this.open, this.terms, this.deadlineAt)
     // Only a first attempt shares a socket: what ended it may be an answer to this very call, and over HTTP a call fails alone.
-    const link = this.tried === NONE ? this.terms.socketTo(this.node, this.context) : undefined
-    if (link !== undefined) {
-      const attempt = (this.attempt = new SocketAttempt(this, this.terms, this.deadlineAt))
-      return attempt.send(link, this.requests)
-    }
-    const attempt = (this.attempt = new HttpAttempt(this, this.node, this.carry(), this.terms, this.deadlineAt))
-    attempt.send(this.context.rewrite)
+    const link = this.tried === NONE ? this.terms.socketTo(node, this.context) : undefined
+    if (link === undefined) this.leg.send(this.context.rewrite)
+    else this.leg.share(link)
   }
 
-  /** One call travels as an object, several as a batch. */
-  private carry(): Carried {
-    const requests = this.open === undefined ? this.requests : this.open.map((position) => this.requests[position]!)
-    const firstId = this.terms.takeIds(requests.length)
-    const wire = requests.length === 1 ? encodeRequest(firstId, requests[0]!) : encodeBatch(requests.map((request, i) => encodeRequest(firstId + i, request)))
-    return { firstId, count: requests.length, body: Buffer.from(wire, 'latin1') }
+  /** Lands a call, or notes what has to be known to ask again. */
+  private take(node: PoolNode, flight: Flight, answer: Answer, fault: NodeFault | undefined): void {
+    if (answer.kind === 'failure') {
+      this.terms.counts.failed(answer.refusal.why)
+      flight.fallback = answer.refusal
+      flight.mayRepeat = answer.retry === 'any' || (answer.retry === 'read-only' && flight.needs.isRead) ? 'anywhere' : 'never'
+      return
+    }
+    if (fault === undefined || !flight.needs.isRead) {
+      for (const suspect of this.suspects ?? []) if (suspect.flight === flight) suspect.node.health.failed()
+      return flight.land(answer, node)
+    }
+    flight.fallback = answer
+    flight.mayRepeat = 'elsewhere'
+    if (!fault.isCertain) (this.suspects ??= []).push({ node, flight })
+    const old = flight.needs.old?.candidates
+    if (fault.why === 'no-history' && old !== undefined) this.wish = { ...this.wish, candidates: old }
   }
 
-  /** Keeps the answers, and asks for the rest once more where that is allowed. */
-  private merge(answers: readonly Answer[]): void {
-    const outcomes = (this.outcomes ??= Array.from({ length: this.requests.length }))
-    const failed: number[] = []
-    let mayRetry = this.retriesLeft > 0
-    for (const [i, answer] of answers.entries()) {
-      const position = this.open?.[i] ?? i
-      if (answer.kind === 'failure') {
-        failed.push(position)
-        mayRetry &&= this.isRepeatable(answer, position)
-        outcomes[position] = answer.refusal
-      } else outcomes[position] = answer
-    }
-    if (failed.length === 0 || !mayRetry || this.terms.monotonicMs() >= this.deadlineAt) return this.finish(outcomes)
+  /** Asks for what is left once more, where that is allowed, and lands the rest. */
+  private again(last: PoolNode): void {
+    this.tried = [...this.tried, last]
+    const now = this.terms.monotonicMs()
+    const mayTry = this.retriesLeft > 0 && now < this.deadlineAt && this.terms.budget.hasRoom(now)
+    let node: PoolNode | undefined
+    if (mayTry && this.keep('anywhere', 'elsewhere')) node = this.terms.pick(this.wish, this.tried, this.isRead)
+    if (mayTry && node === undefined && this.keep('anywhere')) node = this.terms.pick(this.wish, NONE, this.isRead)
+    if (node === undefined) return void this.keep()
     this.retriesLeft--
+    this.terms.budget.spend()
     this.terms.counts.retries.value++
-    if (this.node !== undefined) this.tried = [...this.tried, this.node]
-    this.open = failed
-    this.send()
+    this.send(node)
   }
 
-  private isRepeatable(failure: Failure, position: number): boolean {
-    return failure.retry === 'any' || (failure.retry === 'read-only' && isReadOnly(this.requests[position]!.method))
+  /** Lands all calls but those that somebody waits for and that may be repeated in one of these places. Whether any are left. */
+  private keep(...places: readonly Flight['mayRepeat'][]): boolean {
+    const all = this.open
+    this.open = all.filter((flight) => !flight.isDeserted && places.includes(flight.mayRepeat))
+    for (const flight of all) if (!this.open.includes(flight)) flight.land(flight.fallback!)
+    return this.open.length > 0
   }
 
-  private cancel(): void {
-    this.attempt?.drop()
-    this.finish(this.requests.map(() => failures['client-gone'].refusal))
-  }
-
-  private finish(outcomes: readonly Outcome[]): void {
-    this.context.cancel = undefined
-    this.resolve(outcomes)
+  private failAll(failure: Failure): void {
+    for (const flight of this.open) {
+      this.terms.counts.failed(failure.refusal.why)
+      flight.land(failure.refusal)
+    }
   }
 }

@@ -53,7 +53,10 @@ export class HttpAttempt implements Dispatcher.DispatchHandler, BodyReader {
   private progressAt: number
   private isSent = false
   private isOver = false
-  private status = 0
+  /** HTTP status of the answer; 0 until there is one. */
+  status = 0
+  /** What the node's Retry-After asks for (RFC 9110 section 10.2.3). */
+  retryAfterMs: number | undefined
   private controller: Dispatcher.DispatchController | undefined
   private answerBody: AnswerBody | undefined
   private timer: NodeJS.Timeout | undefined
@@ -93,6 +96,7 @@ export class HttpAttempt implements Dispatcher.DispatchHandler, BodyReader {
     if (this.isOver || status < 200) return
     this.progressAt = this.terms.monotonicMs()
     this.status = status
+    if (status === 429 || status === 503) this.retryAfterMs = retryAfter(headers['retry-after'], headers['date'])
     const encoding = headers['content-encoding']
     const isGzip = encoding === 'gzip' || encoding === 'x-gzip'
     if (!isGzip && encoding !== undefined && encoding !== 'identity') return this.bodyFailed('bad-encoding')
@@ -170,6 +174,13 @@ export class HttpAttempt implements Dispatcher.DispatchHandler, BodyReader {
 
 function checkTime(attempt: HttpAttempt): void {
   attempt.checkTime()
+}
+
+/** Seconds, or a date that is compared with the node's own clock. Undefined for anything else. */
+function retryAfter(value: string | string[] | undefined, date: string | string[] | undefined): number | undefined {
+  if (typeof value !== 'string') return undefined
+  const ms = /^\d+$/.test(value) ? Number(value) * 1000 : Date.parse(value) - Date.parse(String(date))
+  return ms >= 0 ? ms : undefined
 }
 
 function whyUnsent({ code }: NodeJS.ErrnoException): Why {

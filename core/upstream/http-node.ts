@@ -46,7 +46,8 @@ export class HttpNode {
   private readonly headers: string[]
   private readonly connect: buildConnector.connector
   private pool: Pool | undefined
-  private inFlight = 0
+  /** Requests under way. */
+  inFlight = 0
   private isRetired = false
 
   /** Throws TypeError when the URL is none. */

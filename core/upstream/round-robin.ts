@@ -2,33 +2,29 @@
  * Smooth weighted round robin: in every run of as many picks as all weights together, each node is picked as often
  * as it weighs, and the picks of a heavy node are spread out (nginx's algorithm, 2012).
  */
+import type { Chooser } from './chooser.ts'
 
-interface Turn<N> {
-  readonly node: N
-  readonly weight: number
-  credit: number
-}
-
-export class RoundRobin<N extends { readonly weight: number }> {
-  private readonly turns: Turn<N>[]
+export class RoundRobin<N extends { readonly weight: number }> implements Chooser<N> {
+  private readonly credits: Map<N, number>
 
   constructor(nodes: readonly N[]) {
-    this.turns = nodes.filter((node) => node.weight > 0).map((node) => ({ node, weight: node.weight, credit: 0 }))
+    this.credits = new Map(nodes.map((node) => [node, 0]))
   }
 
-  /** The next node that is not among `tried`; once all are, any; undefined when there is none at all. */
-  pick(tried: readonly N[]): N | undefined {
-    if (this.turns.length === 1) return this.turns[0]!.node
-    let best: Turn<N> | undefined
+  pick(nodes: readonly N[]): N {
+    let best = nodes[0]!
+    let most = -Infinity
     let total = 0
-    for (const turn of this.turns) {
-      if (tried.includes(turn.node)) continue
-      total += turn.weight
-      turn.credit += turn.weight
-      if (best === undefined || turn.credit > best.credit) best = turn
+    for (const node of nodes) {
+      const credit = this.credits.get(node)! + node.weight
+      this.credits.set(node, credit)
+      total += node.weight
+      if (credit > most) {
+        best = node
+        most = credit
+      }
     }
-    if (best === undefined) return tried.length === 0 ? undefined : this.pick([])
-    best.credit -= total
-    return best.node
+    this.credits.set(best, most - total)
+    return best
   }
 }

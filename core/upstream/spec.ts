@@ -2,12 +2,36 @@
 
 /** One node. */
 export interface NodeSpec {
+  /** How metrics, logs and reports name it; its position where there is none. */
+  readonly id: string | undefined
   /** http or https; may have a path, a query, and user and password. A secret: never logged, never part of a message. */
   readonly url: string
   /** ws or wss, as secret as `url`; undefined where the node has no WebSocket. */
   readonly wsUrl?: string | undefined
   /** Its share of the calls, beside the other nodes' weights; 0 takes it out. */
   readonly weight: number
+  /** Nodes of a lower priority serve only while none of a higher one can. */
+  readonly priority: number
+  /** Patterns of the methods that it serves, `!` denies; none means all. */
+  readonly methods: readonly string[]
+  /** What it has that others may lack, in the words of the rules: `archive`, `trace`. */
+  readonly tags: readonly string[]
+}
+
+/** What a method needs of a node. */
+export interface MethodRule {
+  /** The node must have all of these. A tag that no node of the upstream has is not asked for. */
+  readonly tags: readonly string[]
+  /** Position of the param that names a block: then the tags are needed only for old blocks. */
+  readonly block: number | undefined
+}
+
+/** Which methods need more than every node has. */
+export interface Rules {
+  /** A block is old that is more than so many behind the head: nodes that prune keep the state of the others. */
+  readonly recentBlocks: number
+  /** By method pattern; the best fit counts. */
+  readonly methods: Readonly<Record<string, MethodRule>>
 }
 
 /** How https nodes are verified. */
@@ -20,9 +44,23 @@ export interface TlsSpec {
   readonly verify: boolean
 }
 
+/** What calls may meet before a node is out. */
+export interface PassiveSpec {
+  /** Failures in a row. */
+  readonly failures: number
+  /** The part of the last 32 answers that may be failures. */
+  readonly ratio: number
+  /** How long a node is out before it is tried again. */
+  readonly coolDownMs: number
+}
+
 /** One upstream. */
 export interface UpstreamSpec {
   readonly id: string
+  /** How a node is chosen among those that can answer. */
+  readonly type: 'roundrobin' | 'least_conn' | 'chash' | 'ewma'
+  /** For chash: the template of what is hashed. Calls without a value share one. */
+  readonly key: string
   readonly nodes: readonly NodeSpec[]
   /** Until a connection stands, TLS included. */
   readonly connectTimeoutMs: number
@@ -41,4 +79,9 @@ export interface UpstreamSpec {
   /** Whether nodes are asked for gzip. Undoing it costs some 10 µs of CPU on a small answer, a quarter of the whole call. */
   readonly gzip: boolean
   readonly tls: TlsSpec | undefined
+  /** Undefined stands for Ethereum's. */
+  readonly rules: Rules | undefined
+  /** Whether reads that are the same and under way at the same moment are one request to a node. */
+  readonly coalesce: boolean
+  readonly passive: PassiveSpec
 }

@@ -86,7 +86,7 @@ upstreams:
     retries: 0
     tls: { ca: ca.pem }`
     const { snapshot, files, directory } = await build({ 'gateway.yaml': text, 'ca.pem': 'CERTIFICATE' })
-    expect(snapshot!.upstreams).toEqual([
+    expect(snapshot!.upstreams).toMatchObject([
       {
         id: 'node',
         type: 'least_conn',

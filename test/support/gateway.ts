@@ -157,7 +157,13 @@ export function basic({ nodeUrl, nodeWsUrl, plugins: changed = {}, top = {}, rou
     data_dir: './data',
     log: { level: 'debug', file: 'gateway.log' },
     upstreams: [
-      { id: 'eth', nodes: [{ url: nodeUrl, ...(nodeWsUrl !== undefined && { ws_url: nodeWsUrl }) }], timeout: { connect: '1s', read: '5s' }, retries: 0 },
+      {
+        id: 'eth',
+        nodes: [{ url: nodeUrl, ...(nodeWsUrl !== undefined && { ws_url: nodeWsUrl }) }],
+        timeout: { connect: '1s', read: '5s' },
+        retries: 0,
+        coalesce: false,
+      },
     ],
     routes: [
       {

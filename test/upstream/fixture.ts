@@ -8,7 +8,7 @@ import type { ExchangeContext } from '../../core/pipeline/ports.ts'
 import type { PluginLog, WebSocketSettings } from '../../core/plugin/define.ts'
 import type { Outcome } from '../../core/plugin/outcome.ts'
 import type { UpstreamRequest } from '../../core/plugin/session.ts'
-import type { UpstreamSpec } from '../../core/upstream/spec.ts'
+import type { NodeSpec, UpstreamSpec } from '../../core/upstream/spec.ts'
 import type { ScriptedNode, ScriptedNodeOptions } from '../support/scripted-node.ts'
 
 /** Lines that upstreams logged in this file's tests. */
@@ -31,11 +31,18 @@ export async function oneNode(options?: ScriptedNodeOptions): Promise<ScriptedNo
   return node!
 }
 
+/** A node of a spec. */
+export function nodeOf(url: string, changes: Partial<NodeSpec> = {}): NodeSpec {
+  return { id: undefined, url, weight: 1, priority: 0, methods: [], tags: [], ...changes }
+}
+
 /** A spec over these URLs. */
 export function specOf(urls: readonly string[], changes: Partial<UpstreamSpec> = {}): UpstreamSpec {
   return {
     id: 'test',
-    nodes: urls.map((url) => ({ url, weight: 1 })),
+    type: 'roundrobin',
+    key: '$remote_addr',
+    nodes: urls.map((url) => nodeOf(url)),
     connectTimeoutMs: 5000,
     readTimeoutMs: 5000,
     totalTimeoutMs: 10_000,
@@ -45,6 +52,9 @@ export function specOf(urls: readonly string[], changes: Partial<UpstreamSpec> =
     keepAliveMs: 4000,
     gzip: true,
     tls: undefined,
+    rules: undefined,
+    coalesce: false,
+    passive: { failures: 3, ratio: 0.5, coolDownMs: 1000 },
     ...changes,
   }
 }
@@ -88,7 +98,7 @@ export function call(method = 'eth_blockNumber', params = '[]'): RpcRequest {
 
 export function context(rewrite: Partial<UpstreamRequest> = {}): ExchangeContext {
   const whole = { path: undefined, host: undefined, headers: undefined, ...rewrite }
-  return { isBatch: false, rewrite: whole, subscriber: undefined, afterAnswer: [], cancel: undefined }
+  return { isBatch: false, rewrite: whole, calls: [], subscriber: undefined, afterAnswer: [], cancel: undefined }
 }
 
 /** An outcome in few words: `result TEXT`, `error TEXT`, or `NAME why`. */

@@ -1,6 +1,5 @@
 /** Which node is asked, what is asked again, and how the work ends when the client goes. */
 import { describe, expect, test } from 'vitest'
-import { RoundRobin } from '../../core/upstream/round-robin.ts'
 import { isReadOnly } from '../../core/upstream/read-only.ts'
 import { answer, hang, reply, reset } from '../support/scripted-node.ts'
 import { ask, brief, call, context, deps, logged, nodes, oneNode, upstreamOf } from './fixture.ts'
@@ -11,40 +10,6 @@ const ANSWER = 'result {"method":"eth_call","params":[]}'
 function counts(asked: readonly ScriptedNode[]): number[] {
   return asked.map((node) => node.requests.length)
 }
-
-describe('round robin', () => {
-  test('shares calls by weight, and spreads those of a heavy node', () => {
-    const turns = new RoundRobin([
-      { name: 'a', weight: 5 },
-      { name: 'b', weight: 1 },
-      { name: 'c', weight: 1 },
-    ])
-    const picks = Array.from({ length: 14 }, () => turns.pick([])!.name)
-    expect(picks.join('')).toBe('aabacaaaabacaa')
-  })
-
-  test('leaves out nodes of weight 0, and those that were tried while others are left', () => {
-    const [a, b, idle] = [{ weight: 1 }, { weight: 1 }, { weight: 0 }]
-    const turns = new RoundRobin([a, b, idle])
-    expect(turns.pick([a])).toBe(b)
-    expect(turns.pick([b])).toBe(a)
-    expect([a, b]).toContain(turns.pick([a, b]))
-    expect(new RoundRobin([idle]).pick([])).toBeUndefined()
-  })
-
-  test('goes over the nodes of an upstream', async () => {
-    const three = await nodes(3)
-    const upstream = upstreamOf(three.map((node) => node.url))
-    for (let i = 0; i < 9; i++) await ask(upstream, 'eth_call')
-    expect(counts(three)).toEqual([3, 3, 3])
-  })
-
-  test('an upstream whose nodes all have weight 0 has none', async () => {
-    const node = await oneNode()
-    const upstream = upstreamOf([], { nodes: [{ url: node.url, weight: 0 }], retries: 3 })
-    expect(await ask(upstream, 'eth_call')).toEqual(['upstreamUnavailable no-node'])
-  })
-})
 
 describe('another attempt', () => {
   test('is made on another node when a connection cannot be made, whatever the method', async () => {
@@ -91,12 +56,41 @@ describe('another attempt', () => {
 
   test('is not made for what a node says about the call', async () => {
     const two = await nodes(2)
-    for (const node of two) node.script(reply('{"id":{id},"error":{"code":-32000,"message":"header not found"}}'))
+    for (const node of two) node.script(reply('{"id":{id},"error":{"code":3,"message":"execution reverted","data":"0x08c379a0"}}'))
     const upstream = upstreamOf(
       two.map((node) => node.url),
       { retries: 3 },
     )
-    expect(await ask(upstream, 'eth_call')).toEqual(['error {"code":-32000,"message":"header not found"}'])
+    expect(await ask(upstream, 'eth_call')).toEqual(['error {"code":3,"message":"execution reverted","data":"0x08c379a0"}'])
+    expect(counts(two)).toEqual([1, 0])
+  })
+
+  test('is made on another node for what a node says about itself', async () => {
+    const [bad, good] = await nodes(2)
+    bad!.script(reply('{"id":{id},"error":{"code":-32000,"message":"header not found"}}'))
+    expect(await ask(upstreamOf([bad!.url, good!.url], { retries: 1 }), 'eth_call')).toEqual([ANSWER])
+    expect(counts([bad!, good!])).toEqual([1, 1])
+  })
+
+  test('what all nodes say about themselves is told as the last of them said it, each asked once', async () => {
+    const two = await nodes(2)
+    for (const [i, node] of two.entries()) node.script(reply(`{"id":{id},"error":{"code":-32000,"message":"header not found","data":${i}}}`))
+    const upstream = upstreamOf(
+      two.map((node) => node.url),
+      { retries: 3 },
+    )
+    expect(await ask(upstream, 'eth_call')).toEqual(['error {"code":-32000,"message":"header not found","data":1}'])
+    expect(counts(two)).toEqual([1, 1])
+  })
+
+  test('is not made for a transaction that a node has answered, whatever it says', async () => {
+    const two = await nodes(2)
+    for (const node of two) node.script(reply('{"id":{id},"error":{"code":-32603,"message":"internal error"}}'))
+    const upstream = upstreamOf(
+      two.map((node) => node.url),
+      { retries: 3 },
+    )
+    expect(await ask(upstream, 'eth_sendRawTransaction')).toEqual(['error {"code":-32603,"message":"internal error"}'])
     expect(counts(two)).toEqual([1, 0])
   })
 
@@ -143,12 +137,12 @@ describe('another attempt', () => {
     expect(node.requests.map((request) => request.isBatch)).toEqual([true, false])
   })
 
-  test('of a batch is made for all that is left, or for nothing', async () => {
+  test('of a batch is made for the calls that may be repeated, and the others fail alone', async () => {
     const node = await oneNode()
     node.next(reset)
     const outcomes = await ask(upstreamOf([node.url], { retries: 1 }), 'eth_call', 'eth_sendRawTransaction')
-    expect(outcomes).toEqual(['upstreamUnavailable connection-lost', 'upstreamUnavailable connection-lost'])
-    expect(node.requests).toHaveLength(1)
+    expect(outcomes).toEqual([ANSWER, 'upstreamUnavailable connection-lost'])
+    expect(node.calls.map(({ method }) => method)).toEqual(['eth_call', 'eth_sendRawTransaction', 'eth_call'])
   })
 })
 
@@ -234,6 +228,7 @@ test('attempts, retries, failures, time and what is in flight are counted, and n
     'tollgate_upstream_attempts_total{upstream="mainnet"} 3',
     'tollgate_upstream_retries_total{upstream="mainnet"} 1',
     'tollgate_upstream_in_flight{upstream="mainnet"} 0',
+    'tollgate_upstream_coalesced_total{upstream="mainnet"} 0',
     'tollgate_upstream_duration_seconds_count{upstream="mainnet"} 3',
     'tollgate_upstream_failures_total{upstream="mainnet",why="connection-lost"} 1',
   ])

@@ -73,7 +73,7 @@ test('once closed, what runs fails and what comes is refused', async () => {
   answers.push(upstream.exchange([call()], context()))
   await current!.arrived(1)
   await upstreams.close()
-  expect((await Promise.all(answers)).flat().map(brief)).toEqual(['upstreamUnavailable no-node', 'upstreamUnavailable no-node'])
+  expect((await Promise.all(answers)).flat().map(brief)).toEqual(['upstreamUnavailable connection-lost', 'upstreamUnavailable connection-lost'])
   expect(await ask(upstream, 'eth_call')).toEqual(['upstreamUnavailable no-node'])
   await Promise.all([current!.deserted(), removed!.deserted()])
 })

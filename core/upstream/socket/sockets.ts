@@ -12,7 +12,7 @@ import { subscriptionVerb } from './subscription.ts'
 import type { RpcRequest } from '../../jsonrpc/frame.ts'
 import type { ExchangeContext, Subscriber } from '../../pipeline/ports.ts'
 import type { Outcome } from '../../plugin/outcome.ts'
-import type { UpstreamRequest } from '../../plugin/session.ts'
+import type { Call, UpstreamRequest } from '../../plugin/session.ts'
 import type { DedicatedTerms } from './dedicated.ts'
 import type { Link } from './link.ts'
 
@@ -22,7 +22,7 @@ export interface SocketsTerms extends DedicatedTerms {
 }
 
 /** Sends calls that need no socket. */
-type Call = (requests: readonly RpcRequest[], context: ExchangeContext) => Promise<readonly Outcome[]>
+type Forward = (requests: readonly RpcRequest[], calls: readonly Call[]) => Promise<readonly Outcome[]>
 
 export class UpstreamSockets {
   private terms: SocketsTerms
@@ -68,7 +68,7 @@ export class UpstreamSockets {
   }
 
   /** Sends the calls of a frame; `call` takes those that no socket has to carry. */
-  async exchange(requests: readonly RpcRequest[], context: ExchangeContext, call: Call): Promise<readonly Outcome[]> {
+  async exchange(requests: readonly RpcRequest[], context: ExchangeContext, call: Forward): Promise<readonly Outcome[]> {
     const { subscriber, rewrite } = context
     if (subscriber?.settings.mode === 'dedicated' && this.nodes.length > 0) return this.socketOf(subscriber).exchange(requests, context)
     const own = subscriber !== undefined && isRewritten(rewrite) && this.nodes.length > 0 ? this.socketOf(subscriber) : undefined
@@ -82,7 +82,8 @@ export class UpstreamSockets {
       else outcomes[at] = await this.feeds.subscribe(request, subscriber, context)
     })
     const others = requests.filter(({ method }) => subscriptionVerb(method) === undefined)
-    const answers = others.length === 0 ? [] : await call(others, context)
+    const callsOfOthers = context.calls.filter(({ method }) => subscriptionVerb(method) === undefined)
+    const answers = others.length === 0 ? [] : await call(others, callsOfOthers)
     await Promise.all(aboutSubscriptions)
     for (const [at, request] of requests.entries()) outcomes[at] ??= answers[others.indexOf(request)] ?? failures['no-node'].refusal
     return outcomes

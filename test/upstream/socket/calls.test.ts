@@ -1,7 +1,7 @@
 /** Calls of WebSocket clients on the few sockets that they share: paired by id, each alone, none lost. */
 import { describe, expect, test } from 'vitest'
 import { toWire } from '../../../core/jsonrpc/wire.ts'
-import { brief, call, settings } from '../fixture.ts'
+import { brief, call, nodeOf, settings } from '../fixture.ts'
 import { refusal, result, silence } from '../../support/scripted-socket-node.ts'
 import { socketNode, socketUpstream, until } from './fixture.ts'
 import type { Handler } from '../../support/scripted-socket-node.ts'
@@ -270,7 +270,7 @@ describe('a lost socket', () => {
 describe('where calls go', () => {
   test('without a WebSocket address of the node they go over HTTP', async () => {
     const node = await socketNode()
-    const { upstream, client } = socketUpstream([node], { nodes: [{ url: node.url, weight: 1 }] })
+    const { upstream, client } = socketUpstream([node], { nodes: [nodeOf(node.url)] })
     expect(await upstream.reach(settings())).toBe(true)
     expect(await client().ask('eth_call')).toContain('result')
     expect(node.calls[0]!.socket).toBeUndefined()
@@ -312,7 +312,7 @@ describe('reach', () => {
 
   test('is true with mode shared where HTTP is all there is, and false with mode dedicated', async () => {
     const node = await socketNode()
-    const { upstream } = socketUpstream([node], { nodes: [{ url: node.url, wsUrl: 'ws://127.0.0.1:1', weight: 1 }] })
+    const { upstream } = socketUpstream([node], { nodes: [nodeOf(node.url, { wsUrl: 'ws://127.0.0.1:1' })] })
     expect(await upstream.reach(settings())).toBe(true)
     expect(await upstream.reach(settings({ mode: 'dedicated' }))).toBe(false)
   })

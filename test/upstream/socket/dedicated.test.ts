@@ -1,6 +1,6 @@
 /** A socket to a node for each client: what closes one side closes the other, and what comes on it is that client's. */
 import { describe, expect, test } from 'vitest'
-import { brief, call, settings } from '../fixture.ts'
+import { brief, call, nodeOf, settings } from '../fixture.ts'
 import { silence } from '../../support/scripted-socket-node.ts'
 import { socketNode, socketUpstream, until } from './fixture.ts'
 import type { UpstreamChanges } from './fixture.ts'
@@ -188,7 +188,7 @@ describe('a call', () => {
 
 test('without a WebSocket address of any node calls go over HTTP', async () => {
   const node = await socketNode()
-  const { client, upstream } = socketUpstream([node], { nodes: [{ url: node.url, weight: 1 }] })
+  const { client, upstream } = socketUpstream([node], { nodes: [nodeOf(node.url)] })
   expect(await upstream.reach(settings({ mode: 'dedicated' }))).toBe(true)
   expect(await client({ mode: 'dedicated' }).ask('eth_call')).toContain('result')
 })

@@ -3,7 +3,7 @@ import { onTestFinished } from 'vitest'
 import { NodeUpstream } from '../../../core/upstream/upstream.ts'
 import { fromWire } from '../../../core/jsonrpc/wire.ts'
 import { startScriptedSocketNode } from '../../support/scripted-socket-node.ts'
-import { brief, call, deps, settings, specOf } from '../fixture.ts'
+import { brief, call, deps, nodeOf, settings, specOf } from '../fixture.ts'
 import type { Document } from '../../../core/jsonrpc/encode.ts'
 import type { RpcRequest } from '../../../core/jsonrpc/frame.ts'
 import type { ExchangeContext, Notification, Subscriber } from '../../../core/pipeline/ports.ts'
@@ -28,7 +28,7 @@ export interface UpstreamChanges extends Partial<UpstreamSpec> {
 }
 
 export function socketSpec(nodes: readonly ScriptedSocketNode[], changes: Partial<UpstreamSpec> = {}): UpstreamSpec {
-  return { ...specOf([]), nodes: nodes.map(({ url, wsUrl }) => ({ url, wsUrl, weight: 1 })), ...changes }
+  return { ...specOf([]), nodes: nodes.map(({ url, wsUrl }) => nodeOf(url, { wsUrl })), ...changes }
 }
 
 /** An upstream over these nodes, with a client that opens a session as the transport does. */
@@ -90,7 +90,7 @@ export class TestClient implements Subscriber {
 
   /** Sends a frame of calls. */
   async send(...requests: readonly RpcRequest[]): Promise<readonly Outcome[]> {
-    const context: ExchangeContext = { isBatch: requests.length > 1, rewrite: this.rewrite, subscriber: this, afterAnswer: [], cancel: undefined }
+    const context: ExchangeContext = { isBatch: requests.length > 1, rewrite: this.rewrite, calls: [], subscriber: this, afterAnswer: [], cancel: undefined }
     this.inFlight.add(context)
     const outcomes = await this.upstream.exchange(requests, context)
     this.inFlight.delete(context)

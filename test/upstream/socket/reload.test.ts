@@ -1,7 +1,7 @@
 /** Sockets over reloads of the configuration and at the end: what can stay stays, what cannot ends in order. */
 import { onTestFinished, expect, test } from 'vitest'
 import { UpstreamSet } from '../../../core/upstream/set.ts'
-import { deps, settings } from '../fixture.ts'
+import { deps, nodeOf, settings } from '../fixture.ts'
 import { ScriptedChain } from '../../support/scripted-chain.ts'
 import { silence } from '../../support/scripted-socket-node.ts'
 import { range, socketNode, socketSpec, TestClient, until } from './fixture.ts'
@@ -76,7 +76,7 @@ test('without any WebSocket address left, sessions with subscriptions end', asyn
   const [one, other] = [client(), client()]
   await one.subscribe()
   await other.ask('eth_call')
-  set.update([{ ...socketSpec([first]), nodes: [{ url: first.url, weight: 1 }] }])
+  set.update([{ ...socketSpec([first]), nodes: [nodeOf(first.url)] }])
   expect(one.closed).toEqual([1001, 'subscriptions are not available any more'])
   expect(other.closed).toBeUndefined()
   await first.until(() => first.sockets.size === 0)

@@ -1,0 +1,84 @@
+/** What may stand under `upstreams` in gateway.yaml. */
+import { Duration, Type } from '../plugin/schema.ts'
+import { bytes, id, text } from './values.ts'
+import type { Static } from 'typebox'
+
+const words = (description: string) =>
+  Type.Array(text('^[a-z0-9][a-z0-9_-]{0,63}$', 'must be a word of lower-case letters, digits, _ and -', 'A word.'), { default: [], description })
+
+const UpstreamNode = Type.Object({
+  id: Type.Optional(id('How metrics, logs and reports name the node; its position, from 0, where there is none.')),
+  url: text('^https?://\\S+$', 'must be a URL such as http://127.0.0.1:8545', 'HTTP address; may hold user, password, path and query.'),
+  ws_url: Type.Optional(text('^wss?://\\S+$', 'must be a URL such as ws://127.0.0.1:8545', 'WebSocket address.')),
+  weight: Type.Integer({ minimum: 0, maximum: 10_000, default: 1, description: 'Share of the calls, beside the other weights; 0 takes the node out.' }),
+  priority: Type.Integer({ default: 0, description: 'Nodes of a lower priority serve only while none of a higher one can.' }),
+  methods: Type.Array(Type.String(), {
+    default: [],
+    description: 'The methods that the node serves, as patterns: `trace_*`, `!debug_*`. None means all; a list that only denies leaves all others.',
+  }),
+  tags: words('What the node has that others may lack, in the words of the rules: `archive`, `trace`.'),
+})
+
+const Tls = Type.Object(
+  {
+    ca: Type.Optional(Type.String({ minLength: 1, description: "File of PEM certificates that are trusted instead of the system's." })),
+    servername: Type.Optional(Type.String({ minLength: 1, description: "The name that the certificate must carry, where it is not the URL's host." })),
+    verify: Type.Boolean({ default: true, description: 'False takes any certificate.' }),
+  },
+  { description: 'How https nodes are verified.' },
+)
+
+const Passive = Type.Object(
+  {
+    failures: Type.Integer({ minimum: 1, maximum: 1000, default: 3, description: 'Failures in a row after which a node is out.' }),
+    ratio: Type.Number({ exclusiveMinimum: 0, maximum: 1, default: 0.5, description: 'The part of its last 32 answers that may be failures.' }),
+    cool_down: Duration({ default: '1s', description: 'How long it is out before a call is let through to see whether it has recovered.' }),
+  },
+  { default: {}, description: 'What calls themselves tell of a node: timeouts, lost connections, HTTP errors, broken or wrong answers.' },
+)
+
+const Checks = Type.Object({ passive: Passive }, { default: {}, description: 'When a node is out.' })
+
+/** One upstream. */
+export const UpstreamSchema = Type.Object({
+  id: id('The name that routes use.'),
+  type: Type.Enum(['roundrobin', 'least_conn', 'chash', 'ewma'], {
+    default: 'roundrobin',
+    description:
+      'How a node is chosen among those that can answer: in turns by weight, the one with the fewest requests under way, by the hash of `key`, or the one that is expected to be done first.',
+  }),
+  key: Type.String({
+    minLength: 1,
+    default: '$remote_addr',
+    description: 'For chash, what is hashed: text with variables, such as `$consumer_name`. Calls for which a variable has no value share a node.',
+  }),
+  nodes: Type.Array(UpstreamNode, { minItems: 1, description: 'The nodes.' }),
+  timeout: Type.Object(
+    {
+      connect: Duration({ default: '2s', description: 'Until a connection stands.' }),
+      read: Duration({ default: '30s', description: 'Without a byte of the answer.' }),
+      total: Duration({ default: '60s', description: 'For a request as a whole, retries included.' }),
+    },
+    { default: {}, description: 'How long a node may take.' },
+  ),
+  retries: Type.Integer({ minimum: 0, maximum: 10, default: 1, description: 'Further attempts on calls that a node left without an answer.' }),
+  max_answer: bytes('Bytes of an answer, after decompression.', 64 * 1024 * 1024),
+  max_connections: Type.Integer({ minimum: 1, maximum: 65_535, default: 512, description: 'Connections to one node.' }),
+  keep_alive: Duration({ default: '4s', description: 'How long an idle connection to a node is kept.' }),
+  gzip: Type.Boolean({ default: true, description: 'Whether nodes are asked for gzip.' }),
+  tls: Type.Optional(Tls),
+  rules: Type.Optional(
+    Type.String({
+      minLength: 1,
+      description:
+        "File that says which methods need which tags of a node, relative to this one. Where there is none, Ethereum's count, which `upstream-rules.yaml` shows.",
+    }),
+  ),
+  coalesce: Type.Boolean({
+    default: true,
+    description: 'Whether reads that are the same and under way at the same moment are one request to a node. Each is charged, and answered with its own id.',
+  }),
+  checks: Checks,
+})
+
+export type UpstreamYaml = Static<typeof UpstreamSchema>

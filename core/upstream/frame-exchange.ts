@@ -1,0 +1,134 @@
+/**
+ * The calls of one frame: each boards a flight, one of its own or one that carries the same call already, and the frame is
+ * answered when all have landed. Flights that want the same of a node travel together. Resolves exactly once, and never
+ * rejects.
+ */
+import { flightKey } from './departures.ts'
+import { failures } from './failures.ts'
+import { Flight } from './flight.ts'
+import type { RpcRequest } from '../jsonrpc/frame.ts'
+import type { ExchangeContext } from '../pipeline/ports.ts'
+import type { Outcome } from '../plugin/outcome.ts'
+import type { Call } from '../plugin/session.ts'
+import type { UpstreamCounts } from './counts.ts'
+import type { Departures } from './departures.ts'
+import type { Passenger } from './flight.ts'
+import type { MethodNeeds, Needs } from './method-needs.ts'
+import type { PoolNode } from './pool-node.ts'
+import type { Wish } from './pool.ts'
+import type { UpstreamSpec } from './spec.ts'
+
+/** The upstream as a frame sees it. */
+export interface FrameTerms {
+  readonly spec: UpstreamSpec
+  readonly needs: Needs
+  readonly counts: UpstreamCounts
+  readonly monotonicMs: () => number
+  /** Reads under way that others may join; undefined where every call travels for itself. */
+  readonly departures: Departures | undefined
+  /** What a call asks of the node that answers it. */
+  wishFor(needs: MethodNeeds, call: Call | undefined): Wish
+  /** Sends calls that travel together. */
+  depart(flights: readonly Flight[], wish: Wish, context: ExchangeContext, deadlineAt: number): void
+}
+
+/** Flights that travel together. */
+interface Party {
+  readonly wish: Wish
+  readonly flights: Flight[]
+}
+
+export class FrameExchange implements Passenger {
+  private readonly requests: readonly RpcRequest[]
+  private readonly calls: readonly Call[]
+  private readonly context: ExchangeContext
+  private readonly terms: FrameTerms
+  private readonly resolve: (outcomes: readonly Outcome[]) => void
+  private readonly deadlineAt: number
+  private readonly outcomes: Outcome[] = []
+  private readonly flights: Flight[] = []
+  private left: number
+
+  constructor(
+    requests: readonly RpcRequest[],
+    calls: readonly Call[],
+    context: ExchangeContext,
+    terms: FrameTerms,
+    resolve: (outcomes: readonly Outcome[]) => void,
+  ) {
+    this.requests = requests
+    this.calls = calls
+    this.context = context
+    this.terms = terms
+    this.resolve = resolve
+    this.left = requests.length
+    this.deadlineAt = terms.monotonicMs() + terms.spec.totalTimeoutMs
+  }
+
+  start(): void {
+    this.context.cancel = () => this.cancel()
+    if (this.requests.length === 1) this.boardOne(0)
+    else this.board(this.requests.keys())
+  }
+
+  landed(number: number, outcome: Outcome, _by: PoolNode | undefined): void {
+    // Whoever joined a call late has time left when its first passenger has none.
+    if (outcome === failures['total-timeout'].refusal && this.terms.monotonicMs() < this.deadlineAt) return this.boardOne(number)
+    this.outcomes[number] = outcome
+    if (--this.left === 0) this.finish(this.outcomes)
+  }
+
+  private boardOne(number: number): void {
+    const needs = this.terms.needs.of(this.requests[number]!.method)
+    const wish = this.terms.wishFor(needs, this.calls[number])
+    const flight = this.flightFor(number, needs, wish)
+    if (flight !== undefined) this.terms.depart([flight], wish, this.context, this.deadlineAt)
+  }
+
+  /** Finds a flight for each of these calls, and sends those that are new. */
+  private board(numbers: Iterable<number>): void {
+    const parties: Party[] = []
+    for (const number of numbers) {
+      const needs = this.terms.needs.of(this.requests[number]!.method)
+      const wish = this.terms.wishFor(needs, this.calls[number])
+      const flight = this.flightFor(number, needs, wish)
+      if (flight === undefined) continue
+      const party = parties.find((other) => isEqual(other.wish, wish))
+      if (party === undefined) parties.push({ wish, flights: [flight] })
+      else party.flights.push(flight)
+    }
+    for (const { wish, flights } of parties) this.terms.depart(flights, wish, this.context, this.deadlineAt)
+  }
+
+  /** A new flight; undefined where the call found room on one that is under way. Calls of one frame do not join each other. */
+  private flightFor(number: number, needs: MethodNeeds, wish: Wish): Flight | undefined {
+    const request = this.requests[number]!
+    const { departures } = this.terms
+    const isShared = departures !== undefined && needs.isRead && wish.minBlock === undefined
+    const key = isShared ? flightKey(request.paramsText, wish.key, this.context.rewrite) : undefined
+    const other = key === undefined ? undefined : departures!.find(request.method, key)
+    if (other === undefined || this.flights.includes(other)) {
+      const flight = new Flight(request, needs, this, number, departures, other === undefined ? key : undefined)
+      this.flights.push(flight)
+      return flight
+    }
+    this.flights.push(other)
+    this.terms.counts.coalesced.value++
+    other.join(this, number)
+    return undefined
+  }
+
+  private cancel(): void {
+    for (const flight of this.flights) flight.leave(this)
+    this.finish(this.requests.map(() => failures['client-gone'].refusal))
+  }
+
+  private finish(outcomes: readonly Outcome[]): void {
+    this.context.cancel = undefined
+    this.resolve(outcomes)
+  }
+}
+
+function isEqual(a: Wish, b: Wish): boolean {
+  return a.candidates === b.candidates && a.key === b.key && a.minBlock === b.minBlock
+}
