@@ -1,0 +1,264 @@
+/**
+ * Ten minutes of everything at once: load with an oracle, all attacks beside it, nodes and configuration that fail and
+ * come back, a plugin that throws, in a heap of 256 MiB. Prints a table; exits with 1 when a promise was broken.
+ *
+ *     npm run soak          SOAK_SECONDS=60 npm run soak
+ */
+import { mkdtemp, readFile, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
+import { gzipSync } from 'node:zlib'
+import { basic, basicFiles } from '../support/gateway.ts'
+import { startGatewayProcess } from '../support/gateway-process.ts'
+import { Load, recordedUsage } from '../support/load.ts'
+import { metric } from '../support/metric.ts'
+import { answer, drip, endless, hang, reply, reset, startScriptedNode } from '../support/scripted-node.ts'
+import { attacks } from './attacks.ts'
+import type { GatewayProcess } from '../support/gateway-process.ts'
+import type { Script, ScriptedNode } from '../support/scripted-node.ts'
+import type { Attack, Target } from './attacks.ts'
+
+const seconds = Number(process.env['SOAK_SECONDS'] ?? 600)
+const MIB = 1024 * 1024
+/** Acts of one attack that run at once. */
+const AT_ONCE = 4
+/** Idle sockets that are held open all the time. */
+const SLOW_SOCKETS = 1000
+/** What an HTTP answer of 5xx may be: the table's, but for `internal`. */
+const OWN_5XX = new Set([502, 503, 504])
+
+const clumsy = `import { definePlugin } from '#plugin'
+let count = 0
+const stumble = () => { if (++count % 10 === 0) throw new Error('stumbled'); return count % 10 === 5 ? Promise.reject(new Error('stumbled')) : undefined }
+export default definePlugin({
+  name: 'clumsy', priority: 2000, summary: 'Stumbles.', config: {}, examples: [{}], onFault: 'pass',
+  create: () => ({ open: stumble, access: stumble, reply: stumble, log: stumble, close: stumble }),
+})`
+
+const bomb = gzipSync(Buffer.alloc(100 * MIB, 'x'))
+const rogueScripts: readonly Script[] = [
+  endless('HTTP/1.1 200 OK\r\nContent-Length: 9999999999\r\n\r\n{"jsonrpc":"2.0","id":1,"result":"', Buffer.alloc(65_536, 'x')),
+  (_request, socket) => {
+    socket.write(`HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: ${bomb.length}\r\n\r\n`)
+    socket.write(bomb)
+  },
+  drip('HTTP/1.1 200 OK\r\nX: ', 'x', 20),
+  reply('{"jsonrpc":"2.0","id":999999999,"result":1}'),
+  reply('<html>no</html>', 200),
+  reply('', 200),
+  hang,
+  reset,
+  answer,
+]
+
+const { eth } = basicFiles['whitelist.yaml'].networks
+const files = { ...basicFiles, 'whitelist.yaml': { networks: { eth, rogue: eth } }, 'own/clumsy.ts': clumsy }
+
+function configOf(nodeUrl: string, rogueUrl: string, load: Load): Record<string, unknown> {
+  const timeout = { connect: '1s', read: '2s', total: '4s' }
+  return basic({
+    nodeUrl,
+    plugins: { clumsy: {}, cors: {}, 'ws-jsonrpc-proxy': { mode: 'http' }, 'access-log': { sample: 0.01, errors: 'sampled' } },
+    top: {
+      log: { level: 'warn', file: 'gateway.log' },
+      plugins_dir: './own',
+      limits: { max_connections_per_address: 20_000, headers_timeout: '5s', request_timeout: '8s', write_timeout: '2s' },
+      upstreams: [
+        { id: 'eth', nodes: [{ url: nodeUrl }], timeout, retries: 0 },
+        { id: 'rogue', nodes: [{ url: rogueUrl }], timeout, retries: 0 },
+      ],
+      plans: [{ id: 'load', tier: 'free', seconds_quota: -1, monthly_quota: -1 }],
+      consumers: [...load.consumers, { username: 'attacker', plan: 'load', plugins: { 'key-auth': { key: 'attacker-key' } } }],
+    },
+  })
+}
+
+/** Everything that is watched while it runs. */
+class Soak {
+  readonly statuses = new Map<string, Map<number, number>>()
+  readonly rssMib: number[] = []
+  health = { asked: 0, unwell: 0 }
+  isOver = false
+  hasEnded: string | undefined
+  private readonly gateway: GatewayProcess
+
+  constructor(gateway: GatewayProcess) {
+    this.gateway = gateway
+    void gateway.ended.then(({ code, signal }) => (this.hasEnded = String(code ?? signal)))
+  }
+
+  async attack(name: string, act: Attack, target: Target): Promise<void> {
+    const seen = new Map<number, number>()
+    this.statuses.set(name, seen)
+    const again = async (): Promise<void> => {
+      while (!this.isOver) {
+        const met = await act(target).catch(() => [0])
+        for (const status of met) seen.set(status, (seen.get(status) ?? 0) + 1)
+        await delay(20 + Math.random() * 80)
+      }
+    }
+    await Promise.all(Array.from({ length: AT_ONCE }, again))
+  }
+
+  async watchHealth(): Promise<void> {
+    while (!this.isOver) {
+      const { status } = await fetch(`${this.gateway.adminUrl}/healthz`, { signal: AbortSignal.timeout(5000) }).catch(() => ({ status: 0 }))
+      this.health.asked++
+      if (status !== 200) this.health.unwell++
+      await delay(250)
+    }
+  }
+
+  async watchMemory(): Promise<void> {
+    while (!this.isOver) {
+      const text = await readFile(`/proc/${this.gateway.pid}/status`, 'utf8').catch(() => '')
+      this.rssMib.push(Number(/VmRSS:\s+(\d+)/.exec(text)?.[1] ?? NaN) / 1024)
+      await delay((seconds * 1000) / 120)
+    }
+  }
+
+  /** The main node goes away, hangs and comes back. */
+  async breakNode(node: { current: ScriptedNode }): Promise<void> {
+    const { port } = node.current
+    for (let at = 0; !this.isOver; at++) {
+      await delay(8000)
+      if (at % 2 === 0) {
+        await node.current.stop()
+        await delay(1000)
+        node.current = await startScriptedNode({ port })
+        node.current.results.set('eth_getLogs', LARGE)
+      } else {
+        node.current.script(hang)
+        await delay(1000)
+        node.current.script(undefined)
+      }
+    }
+  }
+
+  /** The configuration is broken, mended, and read again. */
+  async breakConfiguration(config: Record<string, unknown>): Promise<void> {
+    for (let at = 0; !this.isOver; at++) {
+      await delay(5000)
+      await this.gateway.write('gateway.yaml', at % 2 === 0 ? '{ broken' : { ...config, drain_timeout: `${30 + at}s` })
+      if (at % 5 === 0) this.gateway.signal('SIGHUP')
+    }
+  }
+}
+
+const LARGE = JSON.stringify('x'.repeat(200_000))
+
+/** Sockets that say nothing, or too little; whoever is ended is replaced. */
+async function holdSlowSockets(soak: Soak, port: number): Promise<void> {
+  const { connect } = await import('node:net')
+  const hold = (): void => {
+    if (soak.isOver) return
+    const socket = connect(port, '127.0.0.1', () => socket.write('POST /eth HTTP/1.1\r\nHost: x\r\n'))
+    socket.on('error', () => undefined)
+    socket.on('close', () => setTimeout(hold, 500).unref())
+  }
+  for (let at = 0; at < SLOW_SOCKETS; at++) hold()
+}
+
+const mean = (numbers: readonly number[]): number => numbers.reduce((sum, number) => sum + number, 0) / numbers.length
+
+interface Row {
+  readonly what: string
+  readonly found: string
+  readonly isGood: boolean
+}
+
+function judge(soak: Soak, load: Load, violations: readonly string[], ending: string, faults: number): Row[] {
+  const rss = soak.rssMib.filter((mib) => !Number.isNaN(mib))
+  const early = mean(rss.slice(rss.length / 4, rss.length / 2))
+  const late = mean(rss.slice((rss.length * 3) / 4))
+  const odd5xx = [...soak.statuses].flatMap(([name, seen]) =>
+    [...seen.keys()].filter((status) => status >= 500 && !OWN_5XX.has(status)).map((status) => `${status} to ${name}`),
+  )
+  const own = [...load.outcomes.keys()].filter((outcome) => ['internal', 'frame-broken', 'plugin-fault', 'upstream-fault', 'meter-fault'].includes(outcome))
+  return [
+    {
+      what: 'ended only when asked, with 0',
+      found: `${soak.hasEnded === undefined ? '' : `early (${soak.hasEnded}), `}${ending}`,
+      isGood: soak.hasEnded === undefined && ending === '0',
+    },
+    { what: 'answers of 5xx that are not the table’s', found: odd5xx.join(', ') || 'none', isGood: odd5xx.length === 0 },
+    { what: 'calls that broke the gateway', found: own.join(', ') || 'none', isGood: own.length === 0 },
+    { what: 'answers that cannot be', found: load.odd.slice(0, 3).join('; ') || 'none', isGood: load.odd.length === 0 },
+    { what: 'acknowledged ≤ recorded ≤ attempted', found: violations.slice(0, 3).join('; ') || 'no violation', isGood: violations.length === 0 },
+    { what: 'health answered', found: `${soak.health.asked - soak.health.unwell} of ${soak.health.asked}`, isGood: soak.health.unwell === 0 },
+    {
+      what: 'memory flat after warm-up',
+      found: `${early.toFixed(0)} MiB in the second quarter, ${late.toFixed(0)} MiB in the last`,
+      isGood: late <= early * 1.15 + 16,
+    },
+    { what: 'load was served', found: `${load.count('ok')} of ${load.frames} calls`, isGood: load.count('ok') > load.frames / 2 },
+    { what: 'a clumsy plugin was passed over', found: `${faults} faults`, isGood: faults > 0 },
+  ]
+}
+
+const say = (text: string): void => void process.stdout.write(`${text}\n`)
+
+function print(title: string, rows: readonly (readonly string[])[]): void {
+  say(`\n## ${title}\n`)
+  for (const row of rows) say(`| ${row.join(' | ')} |`)
+}
+
+async function main(): Promise<number> {
+  const dir = await mkdtemp(join(tmpdir(), 'tollgate-soak-'))
+  const load = new Load({ http: 50, ws: 50, perSecond: 250 })
+  const node = { current: await startScriptedNode() }
+  node.current.results.set('eth_getLogs', LARGE)
+  const rogue = await startScriptedNode()
+  rogue.script((...request) => rogueScripts[Math.floor(Math.random() * rogueScripts.length)]!(...request))
+  const config = configOf(node.current.url, rogue.url, load)
+  const gateway = await startGatewayProcess({ ...config, log: { level: 'info' } }, { files, dir, command: ['--max-old-space-size=256', 'core/main.ts'] })
+  const soak = new Soak(gateway)
+  const target = { port: Number(new URL(gateway.url).port), key: 'attacker-key' }
+  say(`soaking for ${seconds} s: ${load.clients.length} clients, ${Object.keys(attacks).length} attacks, ${SLOW_SOCKETS} slow sockets`)
+
+  load.start(`${gateway.url}/eth`)
+  await holdSlowSockets(soak, target.port)
+  const running = [
+    ...Object.entries(attacks).map(([name, act]) => soak.attack(name, act, target)),
+    soak.watchHealth(),
+    soak.watchMemory(),
+    soak.breakNode(node),
+    soak.breakConfiguration({ ...config, log: { level: 'info' } }),
+  ]
+  await delay(seconds * 1000)
+  soak.isOver = true
+  await Promise.all(running)
+  await load.stop()
+  const early = soak.hasEnded
+  const faults = early === undefined ? await metric(gateway.adminUrl, 'tollgate_plugin_faults_total') : 0
+  const refusals = early === undefined ? await metric(gateway.adminUrl, 'tollgate_http_refusals_total') : 0
+  gateway.signal('SIGTERM')
+  const { code, signal } = await gateway.ended
+  soak.hasEnded = early
+  const rows = judge(soak, load, load.violations(recordedUsage(join(dir, 'data'))), String(code ?? signal), faults)
+
+  print(
+    'Load',
+    [...load.outcomes].sort(([, a], [, b]) => b - a).map(([outcome, count]) => [outcome, String(count)]),
+  )
+  print(
+    'Attacks, by status',
+    [...soak.statuses].map(([name, seen]) => [
+      name,
+      [...seen]
+        .sort(([a], [b]) => a - b)
+        .map(([status, count]) => `${status || 'none'}: ${count}`)
+        .join(', '),
+    ]),
+  )
+  print('Promises', [
+    ...rows.map(({ what, found, isGood }) => [isGood ? 'kept' : 'BROKEN', what, found]),
+    ['', 'refused before they were sessions', String(refusals)],
+  ])
+  if (rows.some(({ isGood }) => !isGood)) say(gateway.output.split('\n').slice(-40).join('\n'))
+  await Promise.all([node.current.stop(), rogue.stop(), rm(dir, { recursive: true, force: true })])
+  return rows.every(({ isGood }) => isGood) ? 0 : 1
+}
+
+process.exit(await main())
