@@ -19,7 +19,14 @@ export function systemConfig(nodeUrl: string, nodeWsUrl?: string, more: Values =
     listen: '127.0.0.1:0',
     admin: { listen: '127.0.0.1:0' },
     data_dir: './data',
-    upstreams: [{ id: 'eth-local', nodes: [{ url: nodeUrl, ...(nodeWsUrl !== undefined && { ws_url: nodeWsUrl }) }], timeout: { connect: '1s', read: '10s' } }],
+    upstreams: [
+      {
+        id: 'eth-local',
+        nodes: [{ url: nodeUrl, ...(nodeWsUrl !== undefined && { ws_url: nodeWsUrl }) }],
+        timeout: { connect: '1s', read: '10s' },
+        coalesce: false,
+      },
+    ],
     routes: [
       {
         id: 'evm',
