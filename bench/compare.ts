@@ -26,7 +26,7 @@ export const YARDSTICK = 'nginx-lua'
 
 /** Measures a comparison. */
 export async function compare({ sides, yardstick, bounds }: Comparison, { pace }: Context, notes: readonly string[] = []): Promise<Findings> {
-  const { measured, missing } = await measureCost(sides, pace)
+  const { measured, missing, usedByOthers } = await measureCost(sides, pace)
   const find = (name: string): Measured | undefined => measured.find((side) => side.name === name)
   const base = find(yardstick)
   return {
@@ -35,8 +35,13 @@ export async function compare({ sides, yardstick, bounds }: Comparison, { pace }
     verdicts: bounds.map((bound) => judge(bound, find(bound.side), find(bound.to))),
     yardstick,
     bars: base === undefined ? [] : measured.map((side) => ({ label: side.name, ratio: costRatio(side, base), isOurs: side.name.startsWith('gateway') })),
-    notes: [...notes, ...missing.map(({ name, why }) => `${name} was not measured: ${why}`), ...measured.flatMap(besideNote)],
-    raw: { measured, missing },
+    notes: [
+      ...notes,
+      ...missing.map(({ name, why }) => `${name} was not measured: ${why}`),
+      ...measured.flatMap(besideNote),
+      `other programs used ${Math.round(100 * usedByOthers)} % of the machine`,
+    ],
+    raw: { measured, missing, usedByOthers },
   }
 }
 
@@ -57,7 +62,10 @@ export async function besidePeers(
   const wanted = [...(context.withPeers ? [YARDSTICK as PeerName, ...what.peers] : []), ...what.references]
   const installed = wanted.filter((name) => peers[name].missing === undefined)
   const notes = wanted.filter((name) => !installed.includes(name)).map((name) => `${name} is not installed: ${peers[name].missing}`)
-  const sides = [...what.sides, ...installed.map((name) => ({ name, start: () => peers[name].start(context.nodePort), load: what.load }))]
+  const sides = [
+    ...what.sides,
+    ...installed.map((name) => ({ name, start: () => peers[name].start(context.nodePort), load: what.load, isCompiled: peers[name].isCompiled })),
+  ]
   const yardstick = installed.includes(YARDSTICK) ? YARDSTICK : (what.references[0] ?? what.sides[0]!.name)
   return compare({ sides, yardstick, bounds: what.bounds.map((bound) => ({ ...bound, to: YARDSTICK })) }, context, notes)
 }

@@ -2,8 +2,9 @@
  * Measures what a call costs: CPU microseconds of the server's processes per call served. All sides take turns of half a
  * second, so that what else happens on the machine meets them alike; ratios are taken within a round.
  */
+import { availableParallelism } from 'node:os'
 import { setTimeout as delay } from 'node:timers/promises'
-import { cpuUs } from './cpu.ts'
+import { cpuUs, machineCpuUs } from './cpu.ts'
 import { Loader } from './load/loader.ts'
 import { HOST } from './server.ts'
 import type { Load, Report } from './load/generator.ts'
@@ -16,6 +17,8 @@ export interface Side {
   readonly load: Omit<Load, 'host' | 'port'>
   /** Processes that work for it, such as a store: measured apart. */
   readonly beside?: readonly number[]
+  /** It is machine code from the start, and needs no warming up. */
+  readonly isCompiled?: boolean
 }
 
 /** One round of one side. */
@@ -49,11 +52,16 @@ export interface Measurement {
   readonly measured: readonly Measured[]
   /** Sides that could not be started or asked, and why. */
   readonly missing: readonly { readonly name: string; readonly why: string }[]
+  /** How much of the machine's CPU other programs used meanwhile, from 0 to 1. On a busy machine a call costs more, and JavaScript suffers more than C. */
+  readonly usedByOthers: number
 }
 
-/** What compiles, compiles before the first round: so many calls, but no longer than that. */
-const WARM_UP_CALLS = 40_000
-const WARM_UP_SECONDS = 10
+/**
+ * What compiles, compiles before the first round: so many calls, but no longer than that. V8 still optimises after 50 000 calls,
+ * on threads that count.
+ */
+const WARM_UP_CALLS = 80_000
+const WARM_UP_SECONDS = 25
 const TURN_SECONDS = 0.5
 /** Until connections have been accepted, which is not part of a call. */
 const SETTLE_MS = 50
@@ -70,15 +78,26 @@ export async function measureCost(sides: readonly Side[], { rounds, seconds }: P
         missing.push({ name: side.name, why: (error as Error).message })
       }
     }
-    for (const stand of stands) await stand.warmUp()
+    for (const stand of stands) if (!stand.isCompiled) await stand.warmUp()
+    const others = watchOthers()
     for (let round = 0; round < rounds; round++) {
       for (const stand of stands) await stand.open()
       for (let turn = 0; turn < Math.ceil(seconds / TURN_SECONDS); turn++) for (const stand of stands) await stand.turn()
       for (const stand of stands) await stand.close()
     }
-    return { measured: stands.map(({ name, rounds }) => ({ name, rounds })), missing }
+    return { measured: stands.map(({ name, rounds }) => ({ name, rounds })), missing, usedByOthers: others() }
   } finally {
     for (const stand of stands) await stand.clear()
+  }
+}
+
+/** Begins to watch what programs use that are not part of the measurement; the answer is asked for at its end. */
+function watchOthers(): () => number {
+  const startedAt = performance.now()
+  const before = machineCpuUs() - cpuUs([process.pid])
+  return () => {
+    const others = machineCpuUs() - cpuUs([process.pid]) - before
+    return Math.max(0, others) / ((performance.now() - startedAt) * 1000 * availableParallelism())
   }
 }
 
@@ -91,6 +110,7 @@ interface Turn {
 /** A side with its server and its load in place. */
 class Stand {
   readonly name: string
+  readonly isCompiled: boolean
   readonly rounds: Round[] = []
   private readonly server: Server
   private readonly load: Load
@@ -98,10 +118,11 @@ class Stand {
   private readonly loader = new Loader()
   private turns: Turn[] = []
 
-  private constructor({ name, load, beside = [] }: Side, server: Server) {
+  private constructor({ name, load, beside = [], isCompiled = false }: Side, server: Server) {
     this.name = name
     this.server = server
     this.beside = beside
+    this.isCompiled = isCompiled
     this.load = { ...load, host: HOST, port: server.port }
   }
 

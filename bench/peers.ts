@@ -15,11 +15,14 @@ const MODULES = '/usr/lib/nginx/modules'
 const CONSUMERS = Array.from({ length: 64 }, (_, n) => n)
 const QUIET: SpawnOptions = { stdio: ['ignore', 'pipe', 'pipe'] }
 
-export type PeerName = 'nginx' | 'nginx-lua' | 'haproxy' | 'node-request' | 'node-dispatch' | 'node-pipe'
+export type PeerName = 'nginx' | 'nginx-lua' | 'haproxy' | 'node-request' | 'node-dispatch' | 'node-pipe' | 'node-raw'
 
 /** A peer. */
 export interface Peer {
+  /** For the reader of the tables. */
   readonly title: string
+  /** Whether it is machine code from the start. */
+  readonly isCompiled: boolean
   /** What its `install` brings; undefined where nothing is missing. */
   readonly missing: string | undefined
   readonly start: (nodePort: number) => Promise<Server>
@@ -28,16 +31,19 @@ export interface Peer {
 export const peers: Readonly<Record<PeerName, Peer>> = {
   nginx: {
     title: 'nginx, plain proxy',
+    isCompiled: true,
     missing: lacking('apt-get install nginx', '/usr/sbin/nginx'),
     start: (nodePort) => startNginx('nginx.conf', nodePort),
   },
   'nginx-lua': {
-    title: 'nginx + Lua, the same job by hand',
+    title: 'nginx + Lua that does the same job by hand, but sets no X-RateLimit headers, draws no request ids and measures no durations',
+    isCompiled: true,
     missing: lacking('apt-get install nginx libnginx-mod-http-lua lua-cjson', '/usr/sbin/nginx', `${MODULES}/ngx_http_lua_module.so`),
     start: (nodePort) => startNginx('nginx-lua.conf', nodePort),
   },
   haproxy: {
     title: 'HAProxy, plain proxy',
+    isCompiled: true,
     missing: lacking('apt-get install haproxy', '/usr/sbin/haproxy'),
     start: (nodePort) =>
       startServer('haproxy', (port, dir) => {
@@ -45,9 +51,30 @@ export const peers: Readonly<Record<PeerName, Peer>> = {
         return ready(port, startProcess('/usr/sbin/haproxy', ['-db', '-f', join(dir, 'haproxy.cfg')], QUIET))
       }),
   },
-  'node-request': { title: 'node:http + undici request, no policy', missing: undefined, start: (nodePort) => startReference('request', nodePort) },
-  'node-dispatch': { title: 'node:http + undici dispatch, no policy', missing: undefined, start: (nodePort) => startReference('dispatch', nodePort) },
-  'node-pipe': { title: 'node:http + undici stream, no policy', missing: undefined, start: (nodePort) => startReference('pipe', nodePort) },
+  'node-request': {
+    title: 'node:http + undici `request`, no policy',
+    isCompiled: false,
+    missing: undefined,
+    start: (nodePort) => startReference('request', nodePort),
+  },
+  'node-dispatch': {
+    title: 'node:http + undici `dispatch`, no policy',
+    isCompiled: false,
+    missing: undefined,
+    start: (nodePort) => startReference('dispatch', nodePort),
+  },
+  'node-raw': {
+    title: 'node:http + a bare socket per request, no policy, no checks',
+    isCompiled: false,
+    missing: undefined,
+    start: (nodePort) => startReference('raw', nodePort),
+  },
+  'node-pipe': {
+    title: 'node:http + undici `stream`, no policy, nothing collected',
+    isCompiled: false,
+    missing: undefined,
+    start: (nodePort) => startReference('pipe', nodePort),
+  },
 }
 
 function lacking(install: string, ...files: readonly string[]): string | undefined {

@@ -10,7 +10,11 @@ export type Question = 'profile' | 'profiled' | 'heap' | 'watch-delay' | 'delay'
 
 /** V8's CPU profile, as far as it is read here. */
 export interface CpuProfile {
-  readonly nodes: readonly { readonly id: number; readonly callFrame: { readonly functionName: string; readonly url: string; readonly lineNumber: number } }[]
+  readonly nodes: readonly {
+    readonly id: number
+    readonly callFrame: { readonly functionName: string; readonly url: string; readonly lineNumber: number }
+    readonly children?: readonly number[]
+  }[]
   readonly samples: readonly number[]
   readonly timeDeltas: readonly number[]
 }

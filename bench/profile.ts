@@ -3,7 +3,7 @@
  * sampling profiler and prints the functions with the most time of their own. NAME is `chain` or one of `loads.ts`.
  */
 import { writeFileSync } from 'node:fs'
-import { join, relative } from 'node:path'
+import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { parseArgs } from 'node:util'
 import { prepareChain } from './chain.ts'
@@ -29,8 +29,10 @@ if (name !== 'chain' && load === undefined)
   throw new Error(`usage: profile.ts ${['chain', ...Object.keys(loads)].join('|')} [--seconds N] [--top N] [--keep FILE]`)
 
 const ROOT = pathToFileURL(join(import.meta.dirname, '..')).href
+/** The profiler's frames for time that is nobody's. */
+const UNCOUNTED = new Set(['(idle)', '(root)'])
 /** What compiles has compiled by then. */
-const WARM_UP_SECONDS = 8
+const WARM_UP_SECONDS = 25
 const CHAIN_CALLS = 300_000
 
 const profile = load === undefined ? await recordChain() : await recordGateway(load)
@@ -65,25 +67,54 @@ async function recordGateway(load: Side['load']): Promise<CpuProfile> {
   }
 }
 
+interface Spot {
+  readonly name: string
+  readonly area: string
+  /** Not JavaScript: its time is its caller's area's. */
+  readonly isNative: boolean
+}
+
 function printHotSpots({ nodes, samples, timeDeltas }: CpuProfile): void {
-  const frames = new Map(nodes.map(({ id, callFrame }) => [id, callFrame]))
-  const byFunction = new Map<string, number>()
+  const spots = new Map(nodes.map(({ id, callFrame }) => [id, spotOf(callFrame)]))
+  const parents = new Map(nodes.flatMap(({ id, children = [] }) => children.map((child) => [child, id] as const)))
+  const own = new Map<string, number>()
+  const total = new Map<string, number>()
   const byArea = new Map<string, number>()
   let busyUs = 0
-  for (const [i, id] of samples.entries()) {
-    const { functionName, url, lineNumber } = frames.get(id)!
-    if (functionName === '(idle)' || functionName === '(root)') continue
+  for (const [i, leaf] of samples.entries()) {
+    const { name, area } = spots.get(leaf)!
+    if (UNCOUNTED.has(name) || area === 'node:inspector') continue
     const us = timeDeltas[i]!
     busyUs += us
-    const place = placeOf(url)
-    add(byFunction, `${functionName === '' ? '(anonymous)' : functionName}${place === '' ? '' : `  ${place}:${lineNumber + 1}`}`, us)
-    add(byArea, areaOf(place, functionName), us)
+    add(own, name, us)
+    const stack: Spot[] = []
+    for (let id: number | undefined = leaf; id !== undefined; id = parents.get(id)) stack.push(spots.get(id)!)
+    add(byArea, (stack.find(({ isNative }) => !isNative) ?? stack[0]!).area, us)
+    for (const name of new Set(stack.map(({ name }) => name))) add(total, name, us)
   }
   const share = (us: number): string => `${((100 * us) / busyUs).toFixed(1).padStart(5)} %`
-  const sorted = (of: ReadonlyMap<string, number>): [string, number][] => [...of].toSorted(([, a], [, b]) => b - a)
-  const lines = ['by area', ...sorted(byArea).map(([area, us]) => `${share(us)}  ${area}`), '', 'by function, time of its own']
-  for (const [spot, us] of sorted(byFunction).slice(0, Number(values.top))) lines.push(`${share(us)}  ${spot}`)
-  process.stdout.write(`${lines.join('\n')}\n`)
+  const sorted = (of: ReadonlyMap<string, number>): [string, number][] => [...of].toSorted(([, a], [, b]) => b - a).filter(([, us]) => us > busyUs / 1000)
+  const section = (title: string, of: ReadonlyMap<string, number>, top = Infinity): string =>
+    [
+      title,
+      ...sorted(of)
+        .slice(0, top)
+        .map(([spot, us]) => `${share(us)}  ${spot}`),
+      '',
+    ].join('\n')
+  process.stdout.write(
+    [
+      section('by area, native code with who called it', byArea),
+      section('by function, time of its own', own, Number(values.top)),
+      section('by function, with all that it called', total, Number(values.top)),
+    ].join('\n'),
+  )
+}
+
+function spotOf({ functionName, url, lineNumber }: CpuProfile['nodes'][number]['callFrame']): Spot {
+  const place = placeOf(url)
+  const name = `${functionName === '' ? '(anonymous)' : functionName}${place === '' ? '' : `  ${place}:${lineNumber + 1}`}`
+  return { name, area: areaOf(place, functionName), isNative: place === '' && !functionName.startsWith('(') }
 }
 
 function add(to: Map<string, number>, key: string, us: number): void {
@@ -91,7 +122,9 @@ function add(to: Map<string, number>, key: string, us: number): void {
 }
 
 function placeOf(url: string): string {
-  return url.startsWith(ROOT) ? relative(ROOT, url) : url
+  const packageAt = url.lastIndexOf('/node_modules/')
+  if (packageAt !== -1) return url.slice(packageAt + 1)
+  return url.startsWith(ROOT) ? url.slice(ROOT.length + 1) : url
 }
 
 /** `core/pipeline`, `plugins`, `undici`, `node:net`, or what V8 calls it. */

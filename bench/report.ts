@@ -4,6 +4,7 @@ import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { cpus, release, totalmem, type } from 'node:os'
 import { join } from 'node:path'
 import { drawChart } from './chart.ts'
+import { peers } from './peers.ts'
 import { scenarios } from './scenarios.ts'
 import type { Findings, Scenario, Verdict } from './scenario.ts'
 
@@ -153,7 +154,12 @@ The load is our own (\`bench/load/\`, some 10 µs a call; autocannon costs 40 an
 shows the same ratio under the other. Answers are judged by their JSON-RPC results, never by the HTTP status.
 
 The gateway runs its whole chain: request-id, key-auth, jsonrpc-var, guard, whitelist, calculate-cu, limit-monthly-cu, limit-cu, prometheus, access-log to a
-file (every hundredth frame), ws-jsonrpc-proxy. \`nginx-lua\` does the same job by hand (\`peers/nginx-lua.conf\`, \`peers/gateway.lua\`), but
-sets no X-RateLimit headers, draws no request ids and measures no durations; \`node-dispatch\` and \`node-request\` are node:http in front of undici without any
-policy (\`peers/node-reference.ts\`).
+file (every hundredth frame), ws-jsonrpc-proxy. Beside it, all in front of the same stub node (\`peers/\`):
+
+${Object.entries(peers)
+  .map(([name, { title }]) => `- \`${name}\`: ${title}`)
+  .join('\n')}
+
+On a machine that others use, a call costs more than on a quiet one, and JavaScript, which needs more of the caches, suffers more than C: each
+comparison says how much of the machine other programs used.
 `

@@ -1,7 +1,7 @@
 /** The scenarios, in the order in which they run and are printed. */
 import { bigAnswer } from './scenarios/big-answer.ts'
 import { chain } from './scenarios/chain.ts'
-import { batch, cached, mix, webSocket, workers } from './scenarios/frames.ts'
+import { batch, cached, mix, multiplexed, webSocket, workers } from './scenarios/frames.ts'
 import { autocannon, httpSingle } from './scenarios/http-single.ts'
 import { keys, networks, routes } from './scenarios/growth.ts'
 import { idleSockets } from './scenarios/idle-sockets.ts'
@@ -14,6 +14,7 @@ export const scenarios: readonly Scenario[] = [
   httpSingle,
   autocannon,
   redis,
+  multiplexed,
   cached,
   webSocket,
   batch,

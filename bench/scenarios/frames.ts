@@ -1,5 +1,5 @@
 /** Other ways to carry calls than one per HTTP request to a node over HTTP. */
-import { besidePeers, compare } from '../compare.ts'
+import { YARDSTICK, besidePeers, compare, unmeasured } from '../compare.ts'
 import { startGateway } from '../gateway.ts'
 import { loads } from '../loads.ts'
 import type { Context, Scenario } from '../scenario.ts'
@@ -8,6 +8,16 @@ import type { SideLoad } from '../loads.ts'
 
 function gatewaySide(name: string, load: SideLoad, { nodePort }: Context, plugins: Readonly<Record<string, unknown>> = {}): Side {
   return { name, start: () => startGateway({ nodePort, plugins }), load }
+}
+
+export const multiplexed: Scenario = {
+  name: 'multiplexed',
+  title: 'Single call over HTTP, node over a multiplexed socket',
+  run: () => {
+    const note = 'no upstream has an option for it yet'
+    const verdicts = [unmeasured('single call over HTTP, node over a multiplexed socket', `≤ 1.15 × ${YARDSTICK}`, note)]
+    return Promise.resolve({ columns: [''], rows: [], verdicts, bars: [], notes: [note], raw: {} })
+  },
 }
 
 export const cached: Scenario = {

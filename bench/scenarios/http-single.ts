@@ -12,7 +12,7 @@ export const httpSingle: Scenario = {
     besidePeers(context, {
       sides: [{ name: 'gateway', start: () => startGateway({ nodePort: context.nodePort }), load: loads.singles }],
       peers: ['nginx', 'haproxy'],
-      references: ['node-dispatch', 'node-request'],
+      references: ['node-dispatch', 'node-request', 'node-raw'],
       load: loads.singles,
       bounds: [{ work: 'single call over HTTP, node over HTTP, local counters', side: 'gateway', atMost: 1.5 }],
     }),
