@@ -23,6 +23,7 @@ export const edge = {
     400,
     'This is not a WebSocket handshake: send GET with Upgrade: websocket on a connection of its own, or POST without Upgrade',
   ),
+  crumbled: invalid('crumbled', 400, 'The body comes in too many pieces for its size'),
   noRoute: invalid('no-route', 404, 'No such network or path'),
   method: invalid('http-method', 405, 'Send JSON-RPC with POST', { headers: { Allow: 'POST, OPTIONS' } }),
   handshake: invalid('http-method', 405, 'A WebSocket handshake is a GET', { headers: { Allow: 'GET' } }),

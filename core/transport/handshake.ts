@@ -27,6 +27,11 @@ const DEFLATE = {
   zlibDeflateOptions: { level: 1, memLevel: 4 },
 }
 
+/** Fragments of one message: each costs some hundred bytes beside its own. */
+const MAX_FRAGMENTS = 1024
+/** What a packet brings of a large message on average, at the least; the smallest that IP has to carry whole holds so much. */
+const MIN_CHUNK_BYTES = 512
+
 const refusals = {
   version: refuse('invalidRequest', 'websocket-version', {
     status: 426,
@@ -64,6 +69,8 @@ export function acceptWebSockets(server: Server, door: Door): SocketSessions {
         clientTracking: false,
         handleProtocols: chooseProtocol,
         maxPayload: settings.maxMessageBytes,
+        maxFragments: MAX_FRAGMENTS,
+        maxBufferedChunks: MAX_FRAGMENTS + Math.ceil(settings.maxMessageBytes / MIN_CHUNK_BYTES),
         perMessageDeflate: settings.compression ? DEFLATE : false,
       })
       handshakes.on('headers', (headers: string[], request: IncomingMessage) => {

@@ -7,6 +7,7 @@ import { FrameRun, NO_ROOM } from '../pipeline/frame-run.ts'
 import { closeSession, openSession } from '../pipeline/open.ts'
 import { documentBytes } from '../jsonrpc/encode.ts'
 import { errors } from '../jsonrpc/errors.ts'
+import { Pieces } from '../jsonrpc/pieces.ts'
 import { refuse } from '../plugin/outcome.ts'
 import { compressed, wantsGzip } from './compress.ts'
 import { edge } from './edge.ts'
@@ -87,24 +88,21 @@ export class HttpSession {
   }
 
   private read(): void {
-    let first: Buffer | undefined
-    let more: Buffer[] | undefined
-    let bytes = 0
+    const pieces = new Pieces()
     const { load } = this.door.pipeline
     this.connection.arriving = this
     this.request.on('data', (chunk: Buffer) => {
       if (this.isOver) return
-      bytes += chunk.length
+      pieces.push(chunk)
       this.hold(chunk.length)
-      if (bytes > this.limits.maxBodyBytes) return this.refuse(this.tooLarge())
+      if (pieces.bytes > this.limits.maxBodyBytes) return this.refuse(this.tooLarge())
+      if (pieces.isCrumbled) return this.refuse(edge.crumbled)
       if (load.heldBytes.value > load.maxHeldBytes) return this.refuse(NO_ROOM)
-      if (first === undefined) first = chunk
-      else (more ??= [first]).push(chunk)
     })
     this.request.on('end', () => {
       if (this.isOver) return
       if (this.connection.arriving === this) this.connection.arriving = undefined
-      this.frame(more === undefined ? (first ?? Buffer.alloc(0)) : Buffer.concat(more, bytes))
+      this.frame(pieces.take())
     })
     if (this.request.headers.expect !== undefined && this.request.httpVersion === '1.1') this.response.writeContinue()
   }
@@ -146,6 +144,7 @@ export class HttpSession {
   /** Refuses before there is a frame: the caller's id is not known, the body is left unread, the connection ends. */
   private refuse(refusal: Refusal): void {
     this.door.refusedAtEdge(refusal.why)
+    if (refusal === edge.crumbled) return this.interrupted(refusal) // more of it would only cost more
     const text = this.writeLastHead(refusal)
     endLingering(this.request, this.response, this.connection, text)
     this.end()
@@ -161,6 +160,7 @@ export class HttpSession {
     const { response, session } = this
     const text = encodeRefusal('null', refusal, session.requestId)
     const headers = { ...session.responseHeaders, ...refusalHeaders(refusal), 'Content-Type': 'application/json', 'Content-Length': text.length }
+    this.connection.isEnding = true
     response.shouldKeepAlive = false
     response.writeHead(refusal.status ?? errors[refusal.name].status, headers)
     return text

@@ -3,6 +3,7 @@
  * all when there is only one. No other encoding is ever decoded.
  */
 import { createGunzip, gunzipSync } from 'node:zlib'
+import { Pieces } from '../jsonrpc/pieces.ts'
 import type { Gunzip } from 'node:zlib'
 import type { Room } from '../pipeline/ports.ts'
 import type { Why } from './failures.ts'
@@ -30,9 +31,7 @@ export class AnswerBody {
   /** What of it is counted in the room. */
   private heldBytes = 0
   private readonly isGzip: boolean
-  private bytes = 0
-  private first: Buffer | undefined
-  private more: Buffer[] | undefined
+  private readonly pieces = new Pieces()
   private gunzip: Gunzip | undefined
 
   constructor(reader: BodyReader, isGzip: boolean, capBytes: number, room: Room) {
@@ -45,7 +44,7 @@ export class AnswerBody {
   /** Takes a chunk as it came. False asks for a pause. */
   push(chunk: Buffer): boolean {
     if (this.gunzip !== undefined) return this.gunzip.write(chunk)
-    if (!this.keep(chunk) || !this.isGzip || this.bytes <= SMALL_GZIP_BYTES) return true
+    if (!this.keep(chunk) || !this.isGzip || this.pieces.bytes <= SMALL_GZIP_BYTES) return true
     return this.inflate().write(this.take())
   }
 
@@ -71,29 +70,30 @@ export class AnswerBody {
   /** Counts and keeps a piece of what is read in the end; false when it is too much. */
   private keep(piece: Buffer): boolean {
     const { heldBytes, maxHeldBytes } = this.room
-    this.bytes += piece.length
+    const bytes = this.pieces.bytes + piece.length
     this.heldBytes += piece.length
     heldBytes.value += piece.length
-    const why = this.bytes > this.capBytes ? 'too-large' : heldBytes.value > maxHeldBytes ? 'no-room' : undefined
+    const why = bytes > this.capBytes ? 'too-large' : heldBytes.value > maxHeldBytes ? 'no-room' : undefined
     if (why !== undefined) {
       this.drop()
       this.reader.bodyFailed(why)
       return false
     }
-    if (this.first === undefined) this.first = piece
-    else (this.more ??= [this.first]).push(piece)
-    return true
+    this.pieces.push(piece)
+    if (!this.pieces.isCrumbled) return true
+    this.drop()
+    this.reader.bodyFailed('crumbled')
+    return false
   }
 
   private take(): Buffer {
-    const whole = this.more === undefined ? (this.first ?? Buffer.alloc(0)) : Buffer.concat(this.more, this.bytes)
+    const whole = this.pieces.take()
     this.letGo()
-    this.bytes = 0
     return whole
   }
 
   private letGo(): void {
-    this.first = this.more = undefined
+    this.pieces.drop()
     this.room.heldBytes.value -= this.heldBytes
     this.heldBytes = 0
   }

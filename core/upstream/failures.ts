@@ -39,6 +39,7 @@ export const failures = {
   'http-status': failure('upstreamUnavailable', 'http-status', 'read-only', 'The upstream node answered with an HTTP error'),
   'bad-encoding': failure('upstreamUnavailable', 'bad-encoding', 'read-only', "The encoding of the upstream node's answer is broken or was not asked for"),
   'too-large': failure('upstreamUnavailable', 'too-large', 'never', "The upstream node's answer is too large", 'none'),
+  crumbled: failure('upstreamUnavailable', 'crumbled', 'never', "The upstream node's answer comes in too many pieces for its size"),
   'no-room': failure('overloaded', 'no-room', 'never', 'The gateway holds as much in memory as it may; try again', 'none'),
   'not-json': failure('upstreamUnavailable', 'not-json', 'read-only', "The upstream node's answer is not JSON"),
   'bad-answer': failure('upstreamUnavailable', 'bad-answer', 'read-only', "The upstream node's answer is not a JSON-RPC answer to what was asked"),

@@ -7,9 +7,9 @@ import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
 import { basic, basicFiles } from '../support/gateway.ts'
 import { startGatewayProcess } from '../support/gateway-process.ts'
 import { RawHttp } from '../support/raw-http.ts'
-import { answer, startScriptedNode } from '../support/scripted-node.ts'
+import { answer, endless, startScriptedNode } from '../support/scripted-node.ts'
 import type { GatewayProcess } from '../support/gateway-process.ts'
-import type { Script, ScriptedNode } from '../support/scripted-node.ts'
+import type { ScriptedNode } from '../support/scripted-node.ts'
 
 const MIB = 1024 * 1024
 
@@ -60,13 +60,26 @@ const CALL = '{"jsonrpc":"2.0","id":1,"method":"eth_blockNumber"}'
 
 /** What became of a call: `result`, or the reason of its refusal. */
 async function call(body = CALL): Promise<string> {
-  const response = await fetch(`${gateway.url}/eth`, { method: 'POST', headers: { apikey: 'paid-key', 'content-type': 'application/json' }, body })
+  const headers = { apikey: 'paid-key', 'content-type': 'application/json' }
+  const response = await fetch(`${gateway.url}/eth`, { method: 'POST', headers, body })
   const { error } = (await response.json()) as { error?: { data: { reason: string } } }
   return error?.data.reason ?? 'result'
 }
 
 /** What may become of calls where not all can be served. */
-const LIMITS = new Set(['result', 'no-room', 'memory', 'heap', 'event-loop', 'too-large', 'connect-timeout', 'read-timeout', 'total-timeout', 'no-connection'])
+const LIMITS = new Set([
+  'too-slow',
+  'result',
+  'no-room',
+  'memory',
+  'heap',
+  'event-loop',
+  'too-large',
+  'connect-timeout',
+  'read-timeout',
+  'total-timeout',
+  'no-connection',
+])
 
 const unexpected = (outcomes: Iterable<string>): string[] => [...new Set(outcomes)].filter((outcome) => !LIMITS.has(outcome))
 
@@ -75,18 +88,6 @@ async function expectNothingLeft(): Promise<void> {
   await expect.poll(() => call(), { timeout: 10_000 }).toBe('result')
   expect(unwell).toBe(0)
 }
-
-/** Begins an answer and goes on for as long as anybody reads. */
-const endless =
-  (head: string, piece: Buffer): Script =>
-  (_request, socket) => {
-    socket.write(head)
-    const more = (): void => {
-      while (!socket.destroyed && socket.write(piece));
-    }
-    socket.on('drain', more)
-    more()
-  }
 
 test('fifty answers without an end', async () => {
   node.script(endless('HTTP/1.1 200 OK\r\nContent-Length: 99999999999\r\n\r\n{"jsonrpc":"2.0","id":1,"result":"', Buffer.alloc(256 * 1024, 'x')))
@@ -106,6 +107,20 @@ test('fifty answers that are small on the way and large when they are here', asy
   const outcomes = await Promise.all(Array.from({ length: 50 }, () => call()))
   node.script(undefined)
   expect(unexpected(outcomes)).toEqual([])
+  await expectNothingLeft()
+})
+
+test('answers that come a byte at a time', async () => {
+  node.script(endless('HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n', Buffer.from('1\r\n \r\n'.repeat(20_000))))
+  expect(new Set(await Promise.all(Array.from({ length: 4 }, () => call())))).toEqual(new Set(['crumbled']))
+  node.script(undefined)
+  await expectNothingLeft()
+})
+
+test('requests that come a byte at a time', async () => {
+  const head = 'POST /eth HTTP/1.1\r\nHost: x\r\nApikey: paid-key\r\nTransfer-Encoding: chunked\r\n\r\n'
+  const client = (await RawHttp.connect(port)).send(head + '1\r\n \r\n'.repeat(10_000) + '0\r\n\r\n')
+  expect(await client.answers()).toMatchObject([{ status: 400 }])
   await expectNothingLeft()
 })
 
