@@ -1,5 +1,6 @@
 /** What one part of gateway.yaml says about another: names that must exist, be unique, or be bound by a match. */
 import { addressProblem } from '../plugin/addresses.ts'
+import { durationMs } from '../plugin/schema.ts'
 import { hostParts, hostProblem, uriParts, uriProblem, variables } from '../route/pattern.ts'
 import { nearestHint } from './nearest.ts'
 import { toAddress } from './settings.ts'
@@ -16,6 +17,7 @@ type RouteYaml = GatewayYaml['routes'][number]
 /** Checks everything but the consumers, as far as it is well-formed. */
 export function checkReferences(draft: Draft, tell: Tell, warn: Tell): void {
   checkAddresses(draft, tell)
+  checkTimes(draft, tell)
   for (const section of ['upstreams', 'routes', 'plans', 'plugin_configs', 'global_rules'] as const) checkUnique(section, draft, tell)
   const upstreamIds = draft.ids('upstreams')
   const bundleIds = draft.ids('plugin_configs')
@@ -34,6 +36,13 @@ export function checkReferences(draft: Draft, tell: Tell, warn: Tell): void {
       tell([...path, 'plugin_config_id'], `no plugin_config has the id ${bundle}`, nearestHint(bundle, bundleIds))
   }
   checkReachable(draft.items('routes'), warn)
+}
+
+/** What takes no time at all is what no request could do. */
+function checkTimes(draft: Draft, tell: Tell): void {
+  for (const [key, value] of Object.entries(draft.top('limits') ?? {})) {
+    if (typeof value === 'string' && durationMs(value) === 0) tell(['limits', key], 'must be more than 0s')
+  }
 }
 
 function checkAddresses(draft: Draft, tell: Tell): void {

@@ -16,17 +16,51 @@ const NOTHING = Buffer.alloc(0)
 export class Pieces {
   bytes = 0
   private count = 0
-  private readonly whole: Buffer[] = []
-  private block = NOTHING
-  /** What of the block is taken, and from where it is not yet among `whole`. */
-  private used = 0
-  private from = 0
+  /** The first piece, as it came. */
+  private first = NOTHING
+  private more: Heap | undefined
 
   /** Takes a piece. Its bytes must not change afterwards. */
   push(piece: Buffer): void {
     this.bytes += piece.length
-    this.count++
-    if (piece.length >= SMALL_BYTES || this.bytes === piece.length) {
+    if (this.count++ === 0) this.first = piece
+    else (this.more ??= new Heap(this.first)).push(piece)
+  }
+
+  /** Whether it comes in crumbs, as nobody sends a document who wants it to be read. */
+  get isCrumbled(): boolean {
+    return this.count > MAX_CRUMBS && this.bytes < this.count * MIN_PIECE_BYTES
+  }
+
+  /** All of it; nothing is kept. */
+  take(): Buffer {
+    const all = this.more === undefined ? this.first : this.more.join(this.bytes)
+    this.drop()
+    return all
+  }
+
+  /** Lets go of all of it. */
+  drop(): void {
+    this.first = NOTHING
+    this.more = undefined
+    this.bytes = this.count = 0
+  }
+}
+
+/** Pieces in order, the small ones copied into blocks. */
+class Heap {
+  private readonly whole: Buffer[]
+  private block = NOTHING
+  /** What of the block is taken, and from where on it is not yet among `whole`. */
+  private used = 0
+  private from = 0
+
+  constructor(first: Buffer) {
+    this.whole = [first]
+  }
+
+  push(piece: Buffer): void {
+    if (piece.length >= SMALL_BYTES) {
       this.seal()
       this.whole.push(piece)
       return
@@ -40,25 +74,9 @@ export class Pieces {
     this.used += piece.length
   }
 
-  /** Whether it comes in crumbs, as nobody sends a document who wants it to be read. */
-  get isCrumbled(): boolean {
-    return this.count > MAX_CRUMBS && this.bytes < this.count * MIN_PIECE_BYTES
-  }
-
-  /** All of it; nothing is kept. */
-  take(): Buffer {
+  join(bytes: number): Buffer {
     this.seal()
-    const [first = NOTHING] = this.whole
-    const all = this.whole.length <= 1 ? first : Buffer.concat(this.whole, this.bytes)
-    this.drop()
-    return all
-  }
-
-  /** Lets go of all of it. */
-  drop(): void {
-    this.whole.length = 0
-    this.block = NOTHING
-    this.bytes = this.count = this.used = this.from = 0
+    return Buffer.concat(this.whole, bytes)
   }
 
   private seal(): void {

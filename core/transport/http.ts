@@ -48,6 +48,7 @@ export async function startHttp(door: Door, limits: TransportLimits, { host, por
     requestTimeout: limits.requestTimeoutMs,
     keepAliveTimeout: limits.keepAliveTimeoutMs,
     connectionsCheckingInterval: Math.min(LOOK_EVERY_MS, Math.ceil(Math.min(limits.headersTimeoutMs, limits.requestTimeoutMs) / 4)),
+    joinDuplicateHeaders: true, // so that they are noticed
     requireHostHeader: false, // so that what is wrong with a request is told in one place
     noDelay: true,
     shouldUpgradeCallback: (request) => mayBecomeWebSocket(request, connections, limits),
