@@ -115,7 +115,7 @@ const Limits = Type.Object(
     keep_alive_timeout: Duration({ default: '65s', description: 'How long an idle connection of a client is kept.' }),
     compress_over: bytes('Answers under this many bytes are not compressed.', 1024),
   },
-  { default: {}, description: 'What the gateway takes from clients at most.' },
+  { default: {}, description: 'What the gateway takes from clients at most. Takes effect at the next start.' },
 )
 
 const Plan = Type.Object({
