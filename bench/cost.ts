@@ -150,10 +150,13 @@ class Stand {
     await delay(SETTLE_MS)
   }
 
+  /** Rejects when a connection is lost. */
   async turn(): Promise<void> {
     const before = cpuUs(this.server.pids)
     const besideBefore = cpuUs(this.beside)
-    const report = await this.loader.run(TURN_SECONDS)
+    const report = await this.loader.run(TURN_SECONDS).catch((error: Error) => {
+      throw new Error(`${this.name}: ${error.message}`)
+    })
     this.turns.push({ report, cpuUs: cpuUs(this.server.pids) - before, besideCpuUs: cpuUs(this.beside) - besideBefore })
   }
 

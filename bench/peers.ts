@@ -105,11 +105,16 @@ interface Whitelist {
   readonly networks: Readonly<Record<string, { readonly free: readonly string[]; readonly paid?: readonly string[] }>>
 }
 
+interface Pricing {
+  readonly default: number
+  readonly methods: Readonly<Record<string, number | { readonly base: number }>>
+}
+
 /** The gateway's lists and keys, spelled out as the Lua code looks them up. */
 function policy(): object {
   const files = configurationFiles({ nodePort: 0, listen: '', admin: '' })
   const { sets, networks } = load(files['whitelist.yaml']!) as Whitelist
-  const prices = load(files['cu-pricing.yaml']!) as { readonly default: number; readonly methods: Readonly<Record<string, number>> }
+  const prices = load(files['cu-pricing.yaml']!) as Pricing
   const spelledOut = (entries: readonly string[]): string[] => entries.flatMap((entry) => (entry.startsWith('+') ? spelledOut(sets[entry.slice(1)]!) : entry))
   const offered = (entries: readonly string[]): object => Object.fromEntries(spelledOut(entries).map((method) => [method, true]))
   const consumer = (n: number): object => ({ name: `consumer-${n}`, tier: 'paid', seconds_quota: 1e9, monthly_quota: 1e12 })
@@ -118,7 +123,8 @@ function policy(): object {
     networks: Object.fromEntries(
       Object.entries(networks).map(([name, { free, paid = [] }]) => [`/${name}`, { free: offered(free), paid: offered([...free, ...paid]) }]),
     ),
-    prices: prices.methods,
+    // Prices that look at a call's params are its base here.
+    prices: Object.fromEntries(Object.entries(prices.methods).map(([method, price]) => [method, typeof price === 'number' ? price : price.base])),
     default: prices.default,
   }
 }
