@@ -17,7 +17,7 @@ export class Pieces {
   bytes = 0
   private count = 0
   /** The first piece, as it came. */
-  private first = NOTHING
+  private first: Buffer = NOTHING
   private more: Heap | undefined
 
   /** Takes a piece. Its bytes must not change afterwards. */
@@ -50,7 +50,7 @@ export class Pieces {
 /** Pieces in order, the small ones copied into blocks. */
 class Heap {
   private readonly whole: Buffer[]
-  private block = NOTHING
+  private block: Buffer = NOTHING
   /** What of the block is taken, and from where on it is not yet among `whole`. */
   private used = 0
   private from = 0

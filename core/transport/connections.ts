@@ -28,6 +28,8 @@ export class Connection {
   /** The request that came last: whatever ends the connection ends it after this one's answer. */
   newest: object | undefined
   arriving: Arriving | undefined
+  /** It is a WebSocket now, and ends as that. */
+  isUpgraded = false
   /** An answer has said that it is the last: what still arrives is not read as a request. */
   isEnding = false
   private readonly socket: Duplex
@@ -67,6 +69,7 @@ export class Connection {
 /** All connections of a listener. */
 export class Connections {
   private readonly bySocket = new WeakMap<Duplex, Connection>()
+  private readonly sockets = new Set<Socket>()
   private readonly counts = new Map<string, number>()
   private readonly isExempt: (address: string) => boolean
   private readonly refused: (why: string) => void
@@ -91,11 +94,23 @@ export class Connections {
     const network = networkOf(address)
     const count = (this.counts.get(network) ?? 0) + 1
     this.counts.set(network, count)
-    socket.once('close', () => this.leave(network))
+    this.sockets.add(socket)
+    socket.once('close', () => {
+      this.sockets.delete(socket)
+      this.leave(network)
+    })
     if (count <= this.maxPerAddress || this.isExempt(address)) return
     this.refused(edge.connections.why)
     this.of(socket).isEnding = true
     socket.end(bareAnswer(edge.connections), 'latin1', () => socket.destroy())
+  }
+
+  /** Cuts the connections on which no request has come, whole or in part, that somebody works on. */
+  cutSilent(): void {
+    for (const socket of this.sockets) {
+      const { pending, isUpgraded } = this.of(socket)
+      if (pending === 0 && !isUpgraded) socket.destroy()
+    }
   }
 
   private leave(network: string): void {

@@ -80,7 +80,12 @@ export async function startHttp(door: Door, limits: TransportLimits, { host, por
     address: server.address() as AddressInfo,
     drain: () =>
       new Promise((resolve) => {
-        server.close(() => resolve())
+        // Node looks for late requests no more once it has stopped listening.
+        const late = setTimeout(() => connections.cutSilent(), limits.headersTimeoutMs)
+        server.close(() => {
+          clearTimeout(late)
+          resolve()
+        })
         server.closeIdleConnections()
       }),
     cut: () => server.closeAllConnections(),
@@ -89,7 +94,9 @@ export async function startHttp(door: Door, limits: TransportLimits, { host, por
 
 /** What may not is refused as any request is. An upgrade while answers are under way would write into the middle of them. */
 function mayBecomeWebSocket(request: IncomingMessage, connections: Connections, { maxHeaders }: TransportLimits): boolean {
-  return request.method === 'GET' && connections.of(request.socket).pending === 0 && wrongWithHead(request, maxHeaders) === undefined
+  const connection = connections.of(request.socket)
+  connection.isUpgraded = request.method === 'GET' && connection.pending === 0 && wrongWithHead(request, maxHeaders) === undefined
+  return connection.isUpgraded
 }
 
 /** Nothing has moved on a connection for as long as it may idle, or for as long as a client may leave its answer unread. */

@@ -129,6 +129,17 @@ describe('a client that does not take its answer is cut off', () => {
   })
 })
 
+test('connections on which nothing comes do not keep a gateway from stopping', async () => {
+  const port = await start({ headers_timeout: '300ms' }, { top: { drain_timeout: '1h' } })
+  const clients = await Promise.all(['', 'POST /e', HEAD].map(async (text) => (await RawHttp.connect(port)).send(text)))
+  node.next((request, socket, of) => setTimeout(() => answer(request, socket, of), 600))
+  const served = (await RawHttp.connect(port)).send(`${HEAD}\r\n${CALL}`)
+  await node.arrived(1)
+  await gateway.gateway.stop()
+  expect(await served.answers()).toMatchObject([{ status: 200, headers: { connection: 'close' } }])
+  for (const client of clients) expect(await client.answers()).toEqual([])
+})
+
 describe('connections', () => {
   test('from one address are capped', async () => {
     const port = await start({ max_connections_per_address: 3 })

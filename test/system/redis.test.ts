@@ -1,0 +1,84 @@
+/** Two gateways of two workers each on one Redis, as an operator of several machines runs them. */
+import { Redis } from 'ioredis'
+import { describe, expect, onTestFinished, test } from 'vitest'
+import { basic, basicFiles } from '../support/gateway.ts'
+import { startGatewayProcess } from '../support/gateway-process.ts'
+import { startRedis, startRedisCluster } from '../support/redis.ts'
+import { startScriptedNode } from '../support/scripted-node.ts'
+import type { GatewayProcess } from '../support/gateway-process.ts'
+
+const CONSUMERS = 20
+
+/** Gateways on a store. Every consumer has 50 CU for a day and 1 000 for a month; a call costs one. */
+async function startGateways(store: unknown, lease: 'auto' | 'exact', count = 2): Promise<GatewayProcess[]> {
+  const node = await startScriptedNode()
+  onTestFinished(() => node.stop())
+  const config = basic({
+    nodeUrl: node.url,
+    plugins: { 'limit-cu': { time_window: 86_400 } },
+    top: {
+      workers: 2,
+      store,
+      meter: { lease, store_timeout: '5s' },
+      log: { level: 'info' },
+      plans: [{ id: 'free', tier: 'free', seconds_quota: 50, monthly_quota: 1000 }],
+      consumers: Array.from({ length: CONSUMERS }, (_, at) => ({ username: `c${at}`, plan: 'free', plugins: { 'key-auth': { key: `key-${at}` } } })),
+    },
+  })
+  const gateways = await Promise.all(Array.from({ length: count }, () => startGatewayProcess(config, { files: basicFiles })))
+  for (const gateway of gateways) onTestFinished(() => gateway.stop())
+  return gateways
+}
+
+interface Answered {
+  readonly status: number
+  readonly reason: string | undefined
+  readonly monthUsed: number
+}
+
+/** One call on a connection of its own, so that either worker may get it. */
+async function call({ url }: GatewayProcess, consumer: number): Promise<Answered> {
+  const response = await fetch(`${url}/eth`, {
+    method: 'POST',
+    headers: { apikey: `key-${consumer}`, 'content-type': 'application/json', connection: 'close' },
+    body: '{"jsonrpc":"2.0","id":1,"method":"eth_blockNumber"}',
+  })
+  const body = (await response.json()) as { error?: { data: { reason: string } } }
+  return { status: response.status, reason: body.error?.data.reason, monthUsed: Number(response.headers.get('x-monthly-used')) }
+}
+
+/** Calls of one consumer to all gateways at once: how many were served. */
+async function serve(gateways: readonly GatewayProcess[], consumer: number, calls: number): Promise<number> {
+  const answers = await Promise.all(Array.from({ length: calls }, (_, at) => call(gateways[at % gateways.length]!, consumer)))
+  for (const { status, reason } of answers) expect([status, reason]).toEqual(status === 200 ? [200, undefined] : [429, 'rate'])
+  return answers.filter(({ status }) => status === 200).length
+}
+
+async function scriptCalls(client: Redis): Promise<number> {
+  const stats = await client.info('commandstats')
+  return Array.from(stats.matchAll(/^cmdstat_eval(?:sha)?:calls=(\d+)/gm), ([, calls]) => Number(calls)).reduce((sum, calls) => sum + calls, 0)
+}
+
+describe('two gateways of two workers each', () => {
+  test('serve exactly 50 of 400 calls at once on one Redis, for each of twenty consumers, with at most one script for each', async () => {
+    const redis = await startRedis()
+    onTestFinished(() => redis.stop())
+    const client = new Redis(redis.url)
+    onTestFinished(() => client.disconnect())
+    const gateways = await startGateways(redis.url, 'exact')
+    const [before, startedAt] = [await scriptCalls(client), performance.now()]
+    for (let consumer = 0; consumer < CONSUMERS; consumer++) expect(await serve(gateways, consumer, 400)).toBe(50)
+    const beats = 4 * (1 + Math.ceil((performance.now() - startedAt) / 1000))
+    expect((await scriptCalls(client)) - before).toBeLessThanOrEqual(400 * CONSUMERS + beats)
+    // The month has counted what was served, and nothing else.
+    expect((await call(gateways[0]!, 0)).monthUsed).toBe(0)
+    expect(await client.get('tollgate:{c0}:limit-monthly-cu:c' + new Date().toISOString().slice(0, 8) + '01')).toMatch(/^\d+ 50000 /)
+  })
+
+  test.each(['exact', 'auto'] as const)('serve exactly 50 of 400 calls at once on a cluster of three (%s)', async (lease) => {
+    const cluster = await startRedisCluster()
+    onTestFinished(() => cluster.stop())
+    const gateways = await startGateways(cluster.urls, lease)
+    for (let consumer = 0; consumer < 3; consumer++) expect(await serve(gateways, consumer, 400)).toBe(50)
+  })
+})
