@@ -42,7 +42,7 @@ export function connectRedis(spec: RedisSpec, events: ClientEvents): RedisClient
   const client = open(spec)
   let error: Error | undefined
   client.on('error', (latest: Error) => void (error = latest)) // every failure is told to whoever asked, too
-  client.on('ready', () => events.ready())
+  client.on('ready', () => void reach(client).then(() => events.ready()))
   client.on('close', () => events.lost(error))
   for (const [name, lua] of Object.entries(scripts)) client.defineCommand(name, { lua })
   const runner = client as unknown as Runner
@@ -55,6 +55,11 @@ export function connectRedis(spec: RedisSpec, events: ClientEvents): RedisClient
     },
     close: () => client.disconnect(),
   }
+}
+
+/** Connects to the nodes of a cluster before anything is asked of them: it would connect with the first command, and refuse those that come meanwhile. */
+async function reach(client: Redis | Cluster): Promise<void> {
+  if (client instanceof Cluster) await Promise.allSettled(client.nodes('master').map((node) => node.ping()))
 }
 
 /** Lets connections gather what is written until the turn of the loop is over. */
@@ -90,7 +95,7 @@ function open(spec: RedisSpec): Redis | Cluster {
   const { db, login } = servers[0]!
   if (spec.kind === 'sentinel') return new Redis({ ...COMMON, ...login, ...ofSentinels(login), db, sentinels: addresses, name: spec.name })
   const { retryStrategy: _retry, enableOfflineQueue: _queue, ...ofNodes } = COMMON
-  return new Cluster(addresses, {
+  const cluster = new Cluster(addresses, {
     redisOptions: { ...ofNodes, ...login },
     enableOfflineQueue: false,
     retryDelayOnFailover: 0,
@@ -98,6 +103,7 @@ function open(spec: RedisSpec): Redis | Cluster {
     slotsRefreshInterval: SLOTS_REFRESH_MS,
     clusterRetryStrategy: (attempt) => Math.min(50 * attempt, MAX_RECONNECT_MS),
   })
+  return cluster.on('+node', (node: Redis) => void node.ping().catch(() => undefined)) // one that joins later is connected to at once, too
 }
 
 /** Sentinels are spoken to as their master is. */

@@ -75,7 +75,7 @@ export interface Return {
 }
 
 /** An amount, and the window or the term that it belongs to. */
-export type Tally = readonly [at: number, units: number]
+type Tally = readonly [at: number, units: number]
 
 /** What holds budgets. Its answers are heard in the order in which it gave them. */
 export interface BudgetSource {

@@ -105,9 +105,10 @@ test('SIGTERM loses no call and no usage; SIGKILL no more usage than a second ho
   const next = await start({}, { listen: `127.0.0.1:${port}` })
   await delay(1200) // longer than the flush interval, so that something has to be there
   await frames(200)
+  const killedAt = performance.now()
   next.signal('SIGKILL')
-  for (const client of load.clients) client.forgive()
   await next.ended
+  for (const client of load.clients) client.forgive(killedAt)
   expect(load.violations(recordedUsage(join(dir, 'data')))).toEqual([])
   const last = await start({}, { listen: `127.0.0.1:${port}` })
   await frames(200)

@@ -9,7 +9,7 @@ import { START, openBook } from './held-clock.ts'
 import type { AccountRules } from '../../core/meter/account.ts'
 import type { BudgetSource } from '../../core/meter/source.ts'
 
-export const RULES: AccountRules = { leaseShare: 0.05, onStoreFailure: { windows: 'local', cycles: 'local' }, overdraft: 0.01 }
+const RULES: AccountRules = { leaseShare: 0.05, onStoreFailure: { windows: 'local', cycles: 'local' }, overdraft: 0.01 }
 
 export interface Process {
   readonly meter: LeasedMeter

@@ -22,7 +22,7 @@ const TOP = {
     { username: 'simon', plan: 'silent', plugins: { 'key-auth': { key: 'silent' } } },
     { username: 'olga', plan: 'open', plugins: { 'key-auth': { key: 'open' } } },
     { username: 'nobody', monthly_quota: -1, plugins: { 'key-auth': { key: 'planless' } } },
-    { username: 'freelancer', seconds_quota: 5, monthly_quota: -1, plugins: { 'key-auth': { key: 'freelancer' } } },
+    { username: 'freelancer', seconds_quota: 5, monthly_quota: -1, plugins: { 'key-auth': { key: 'own-key' } } },
   ],
 } satisfies Config
 
@@ -56,7 +56,7 @@ describe('limit-cu', () => {
 
   test('a call whose cost exceeds the whole limit is told so, and not to try again', async () => {
     const { ask } = await startMetered({ top: TOP })
-    const { status, headers, error } = await ask('eth_getLogs', 'freelancer')
+    const { status, headers, error } = await ask('eth_getLogs', 'own-key')
     expect([status, headers.get('retry-after'), ...rate(headers)]).toEqual([429, null, '5', '5', '0'])
     expect(error).toMatchObject({
       message: 'This call costs 10 CU, more than the whole limit of 5 CU per second',
@@ -107,7 +107,7 @@ describe("limit-cu's quota", () => {
   test("is the consumer's own before its plan's", async () => {
     const { ask } = await startMetered({ top: TOP })
     expect(rate((await ask('eth_call', 'own')).headers)[0]).toBe('20')
-    expect(rate((await ask('eth_call', 'freelancer')).headers)[0]).toBe('5')
+    expect(rate((await ask('eth_call', 'own-key')).headers)[0]).toBe('5')
   })
 
   test('of 0 serves nothing and says so', async () => {

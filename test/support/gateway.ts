@@ -88,7 +88,10 @@ export async function startTestGateway(config: string | Config, options: TestGat
         .map((line) => JSON.parse(line) as Record<string, unknown>)
     },
     stop: async () => {
-      const metrics = await (await fetch(`${adminUrl}/metrics`)).text()
+      const metrics = await fetch(`${adminUrl}/metrics`).then(
+        (answer) => answer.text(),
+        () => '',
+      ) // a test may have stopped it
       await gateway.stop()
       const log = await readFile(join(dir, 'gateway.log'), 'utf8').catch(() => '')
       await rm(dir, { recursive: true, force: true })

@@ -18,6 +18,8 @@ const PRICES: readonly (readonly [method: string, cu: number])[] = [
 ]
 /** What may be lost when the process is killed: what it served within its flush interval. */
 const FLUSH_MS = 1000
+/** How long a client remembers when it was served what: longer than a killed process takes to end. */
+const REMEMBERED_MS = 10 * FLUSH_MS
 /** A frame without an answer for so long will have none. */
 const GIVE_UP_MS = 20_000
 /** The statuses of the table of errors, and of refused connections. */
@@ -49,13 +51,12 @@ export class LoadClient {
     const now = performance.now()
     this.acknowledged += cu
     this.recent.push([now, cu])
-    while (this.recent[0]![0] < now - FLUSH_MS) this.recent.shift()
+    while (this.recent[0]![0] < now - REMEMBERED_MS) this.recent.shift()
   }
 
-  /** The process has been killed at this moment. */
-  forgive(): void {
-    const since = performance.now() - FLUSH_MS
-    for (const [at, cu] of this.recent) if (at >= since) this.forgivable += cu
+  /** The process was killed at that moment of `performance.now()`, and has ended; what it had answered by then may have been heard after. */
+  forgive(killedAt: number): void {
+    for (const [at, cu] of this.recent) if (at >= killedAt - FLUSH_MS) this.forgivable += cu
   }
 }
 

@@ -71,14 +71,21 @@ describe('two gateways of two workers each', () => {
     const beats = 4 * (1 + Math.ceil((performance.now() - startedAt) / 1000))
     expect((await scriptCalls(client)) - before).toBeLessThanOrEqual(400 * CONSUMERS + beats)
     // The month has counted what was served, and nothing else.
-    expect((await call(gateways[0]!, 0)).monthUsed).toBe(0)
+    expect((await call(gateways[0]!, 0)).monthUsed).toBe(50)
     expect(await client.get('tollgate:{c0}:limit-monthly-cu:c' + new Date().toISOString().slice(0, 8) + '01')).toMatch(/^\d+ 50000 /)
   })
 
-  test.each(['exact', 'auto'] as const)('serve exactly 50 of 400 calls at once on a cluster of three (%s)', async (lease) => {
+  test.each([
+    ['exact', 50],
+    ['auto', 40], // each of the four processes may hold a slice of 5 % that the others would have served
+  ] as const)('serve 50 of 400 calls at once on a cluster of three, and never more (%s: at least %i)', async (lease, least) => {
     const cluster = await startRedisCluster()
     onTestFinished(() => cluster.stop())
     const gateways = await startGateways(cluster.urls, lease)
-    for (let consumer = 0; consumer < 3; consumer++) expect(await serve(gateways, consumer, 400)).toBe(50)
+    for (let consumer = 0; consumer < 3; consumer++) {
+      const served = await serve(gateways, consumer, 400)
+      expect(served).toBeGreaterThanOrEqual(least)
+      expect(served).toBeLessThanOrEqual(50)
+    }
   })
 })

@@ -81,6 +81,14 @@ async function steady(): Promise<void> {
   await mine(1)
 }
 
+/** The node mines by itself, a moment after it has taken a transaction. */
+async function deployLogger(from: string): Promise<Address> {
+  const deployed = await anvil.call('eth_sendTransaction', [{ from, data: LOGGER }])
+  let receipt: { contractAddress: Address } | null = null
+  await until(async () => (receipt = (await anvil.call('eth_getTransactionReceipt', [deployed])) as typeof receipt) !== null)
+  return receipt!.contractAddress
+}
+
 test('500 clients of one subscription: each block once and in order, however many vanish', async () => {
   const clients = await listening(500, 'newHeads')
   expect(await gateway.metric('tollgate_upstream_subscriptions')).toBe(1)
@@ -131,8 +139,7 @@ test('blocks that were mined while one node died and another took over arrive on
 
 test('logs of a while without the node arrive once each, and those of blocks replaced meanwhile are taken back', async () => {
   const [from] = (await anvil.call('eth_accounts')) as string[]
-  const deployed = await anvil.call('eth_sendTransaction', [{ from, data: LOGGER }])
-  const { contractAddress: address } = (await anvil.call('eth_getTransactionReceipt', [deployed])) as { contractAddress: string }
+  const address = await deployLogger(from!)
   const emit = (): Promise<unknown> => anvil.call('eth_sendTransaction', [{ from, to: address }])
   const [client] = await listening(1, 'logs', { address })
   await steady()
@@ -180,8 +187,7 @@ describe('libraries', () => {
 
   test('viem watches events', async () => {
     const [from] = (await anvil.call('eth_accounts')) as Address[]
-    const deployed = await anvil.call('eth_sendTransaction', [{ from, data: LOGGER }])
-    const { contractAddress: address } = (await anvil.call('eth_getTransactionReceipt', [deployed])) as { contractAddress: Address }
+    const address = await deployLogger(from!)
     const client = createPublicClient({ transport: webSocket(`${gateway.wsUrl}/eth/v1/paid-key`) })
     const seen: unknown[] = []
     const unwatch = client.watchEvent({ address, onLogs: (logs) => void seen.push(...logs.map(({ transactionHash }) => transactionHash)) })
