@@ -1,17 +1,19 @@
 import { execFile } from 'node:child_process'
-import { mkdtempSync, readFileSync, renameSync } from 'node:fs'
+import { mkdtempSync, readFileSync, renameSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
-import { describe, expect, test } from 'vitest'
+import { describe, expect, onTestFinished, test } from 'vitest'
 import { openLog } from '../../core/observe/log.ts'
 import type { LogOptions } from '../../core/observe/log.ts'
 
 const NOW = Date.UTC(2026, 0, 2, 3, 4, 5, 6)
 
 function openInFile(options: Partial<LogOptions> = {}) {
-  const file = join(mkdtempSync(join(tmpdir(), 'tollgate-log-')), 'deeper', 'gateway.log')
+  const dir = mkdtempSync(join(tmpdir(), 'tollgate-log-'))
+  onTestFinished(() => rmSync(dir, { recursive: true }))
+  const file = join(dir, 'deeper', 'gateway.log')
   return { file, log: openLog({ level: 'info', file, now: () => NOW, ...options }) }
 }
 

@@ -1,4 +1,4 @@
-import { mkdtempSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
@@ -27,7 +27,9 @@ const HERE = { host: '127.0.0.1', port: 0 }
 /** Two workers that play a part (acting-worker.ts); they listen nowhere. */
 async function acting(part: string, hangsAfterMs?: number): Promise<Acting> {
   const { snapshot, content } = await build({ 'gateway.yaml': '{}' })
-  const configFile = join(mkdtempSync(join(tmpdir(), 'tollgate-acting-')), 'part')
+  const dir = mkdtempSync(join(tmpdir(), 'tollgate-acting-'))
+  onTestFinished(() => rmSync(dir, { recursive: true }))
+  const configFile = join(dir, 'part')
   const play = (next: string): void => writeFileSync(configFile, next)
   play(part)
   const lines: Line[] = []
