@@ -4,7 +4,7 @@
  * against what it may serve on its own account (`alone`).
  */
 import { windowCount } from './count.ts'
-import { TERM_MS } from './source.ts'
+import { TELL_MS, TERM_MS } from './source.ts'
 import type { MeterSettings, OnStoreFailure } from '../config/snapshot.ts'
 import type { Moment } from './clock.ts'
 import type { ClockWindow, Count, WindowCount } from './count.ts'
@@ -161,18 +161,21 @@ export class Account implements Count {
     return { of, known, limit, need, ahead: this.#slice }
   }
 
-  /** Takes in what was granted on an ask that was sent at a monotonic moment. */
-  hold({ units, term, standing }: Grant, need: number, askedAt: number, nowMs: number): void {
+  /** Takes in what was granted on an ask that was sent at a monotonic moment. Answers whether it is good still. */
+  hold({ units, term, standing }: Grant, need: number, askedAt: number, nowMs: number): boolean {
     if (nowMs >= this.#lapsesAt) this.left = 0
     if (units < need) this.#fullUntil = nowMs + FULL_MS
-    if (units > 0) {
+    const lapsesAt = askedAt + (term + 2) * TERM_MS - standing.atMs - TELL_MS
+    const isGood = nowMs < lapsesAt
+    if (units > 0 && isGood) {
       if (term !== this.#term) this.free()
       this.#term = term
-      this.#lapsesAt = askedAt + (term + 2) * TERM_MS - standing.atMs
+      this.#lapsesAt = lapsesAt
       this.#touchedAt = nowMs
       this.left += units
     }
     this.see(standing)
+    return isGood
   }
 
   /** Whether nobody has spent of the slice for as long as one is to last. */

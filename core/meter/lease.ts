@@ -147,10 +147,10 @@ export class LeasedMeter implements Meter {
     this.#source.take(asks, (position, grant) => {
       const [account, frames] = accounts[position]!
       this.#unheard--
-      if (grant !== undefined) account.hold(grant, asks[position]!.need, askedAt, this.#monotonicMs())
+      const isGranted = grant !== undefined && account.hold(grant, asks[position]!.need, askedAt, this.#monotonicMs())
       if (account.left > 0) this.#holders.add(account)
       for (const frame of frames) {
-        if (grant === undefined) frame.lost.add(account)
+        if (!isGranted) frame.lost.add(account)
         if (--frame.open === 0) this.#serve(frame)
       }
     })

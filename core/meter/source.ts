@@ -3,14 +3,16 @@
  *
  * A process takes a slice of a budget ahead and spends it by itself. What it holds counts against the limit for all
  * others, so together they never spend more than the limit; others may be refused what somebody holds and does not
- * spend. What was spent is told in the background, and moves from what is held to what is counted. A slice is good
- * until the end of the term after the one in which it was taken: what a process that was killed held, or what it was
- * granted by an answer that it never heard, comes free by itself.
+ * spend. What was spent is told in the background, and moves from what is held to what is counted. What is held comes free
+ * by itself at the end of the term after the one in which it was taken: so does what a process that was killed held, or
+ * what it was granted by an answer that it never heard. Nobody spends of it in the last TELL_MS before.
  */
 import type { Window } from '../plugin/budget.ts'
 
 /** Long beside the time between a spend and its being told, short beside the patience of a client who is refused. */
 export const TERM_MS = 1000
+/** What was spent is known to the store after so long, with a second and third attempt where the first was not answered. */
+export const TELL_MS = 250
 /** Of what is left beyond the calls that wait, at most one part in so many is granted ahead: room for other processes. */
 export const AHEAD_PART = 8
 

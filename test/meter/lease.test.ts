@@ -119,6 +119,57 @@ describe.each(KINDS)('a %s budget that processes share', (_kind, window) => {
   })
 })
 
+/** Attempts to have what was spent of a slice forgotten: it is told some time later, and a slice comes free by itself. */
+describe('a cycle is not overdrawn', () => {
+  const LIMIT = 1000
+  const SETTLE_MS = 50
+
+  test('by a burst, a trickle that keeps the slice, and a burst in the moment before it comes free', async () => {
+    const { processes, clock } = start(2)
+    const [one, other] = processes as [Process, Process]
+    let served = 0
+    const draw = async (process: Process, cost: number): Promise<boolean> => {
+      const isServed = await isTaken(process, want(cost, LIMIT, NOVEMBER))
+      if (isServed) served += cost
+      return isServed
+    }
+    await warmUp(one, clock, () => want(1, LIMIT, NOVEMBER))
+    served += 20
+    for (one.ledger.settle(); await draw(other, 1);) if (served % 40 === 0) clock.ms++
+    clock.ms = START + 2 * SETTLE_MS
+    // What spent tells of it as often as processes do; the burst comes just before the end of the term after that of the slice.
+    while (clock.ms < START + 2500) {
+      clock.ms += SETTLE_MS - 1
+      await draw(one, 0.125)
+      if (clock.ms === START + 1999) while (await draw(one, 1));
+      clock.ms++
+      while (await draw(other, 1));
+      for (const { ledger } of processes) ledger.settle()
+      await delay(0)
+    }
+    expect(served).toBeLessThanOrEqual(LIMIT)
+  })
+
+  test('by an answer that came so late that what it grants has come free', async () => {
+    const clock = { ms: START }
+    const budgets = new SharedBudgets(() => clock.ms, openBook(UsageStore.inMemory(), clock))
+    const slow = heldSource(clock, budgets)
+    const answers: (() => void)[] = []
+    const processes = [
+      ...processesOn({ ...slow, take: (asks, hear) => budgets.take(asks, (position, grant) => void answers.push(() => hear(position, grant))) }, clock, 1),
+      ...processesOn(heldSource(clock, budgets), clock, 1),
+    ]
+    const [late, other] = processes as [Process, Process]
+    const asked = isTaken(late, want(LIMIT, LIMIT, NOVEMBER))
+    await delay(0)
+    clock.ms += 2500
+    expect(await isTaken(other, want(LIMIT, LIMIT, NOVEMBER))).toBe(true)
+    for (const answer of answers) answer()
+    await asked
+    expect(late.frames.alone.value).toBe(1) // as if there had been no answer
+  })
+})
+
 describe('a frame of a process with slices', () => {
   test('takes all draws of a call or none, and leaves room for a cheaper call behind', async () => {
     const { processes } = start(1)
