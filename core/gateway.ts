@@ -17,6 +17,7 @@ import { openLog } from './observe/log.ts'
 import { createMetrics } from './observe/metrics.ts'
 import { Service } from './service.ts'
 import { Workforce } from './workers/workforce.ts'
+import { Chains } from './upstream/chains.ts'
 import type { AddressInfo } from 'node:net'
 import type { AdminListener } from './admin/server.ts'
 import type { Problem } from './config/problem.ts'
@@ -82,6 +83,8 @@ interface Engine {
   /** Why traffic should not come, as sentences. */
   notReady(): readonly string[]
   metrics(): Promise<string>
+  /** What is known of the nodes, by every process that serves. */
+  upstreams(): Promise<readonly object[]>
   reopenLog(): void
   /** Answers what is under way, and lets go of everything. */
   drain(): Promise<void>
@@ -94,12 +97,20 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   const metrics = coreMetrics(registry, options.version, options.nodeVersion)
   const stop = new AbortController()
   const log = openLog({ level: 'info', file: undefined, now: options.now, onDropped: () => metrics.logLinesDropped.value++ })
-  const deps: SnapshotDeps = { ...options, generation: 1, metrics: registry, log: (plugin) => log.forPlugin(plugin), stop: stop.signal }
+  const chains = new Chains(log)
+  const deps: SnapshotDeps = {
+    ...options,
+    generation: 1,
+    metrics: registry,
+    log: (plugin) => log.forPlugin(plugin),
+    chain: (network, generation) => chains.view(network, generation),
+    stop: stop.signal,
+  }
   const loaded = await buildSnapshot(options.configFile, deps)
   const { snapshot } = loaded
   if (snapshot === undefined) throw new ConfigurationError(loaded.problems)
   log.follow(snapshot.settings.log)
-  const parts: Parts = { options, deps, registry, metrics, stop, log }
+  const parts: Parts = { options, deps, registry, metrics, chains, stop, log }
   const gateway = new RunningGateway(parts, await engineOf(parts, snapshot, loaded.content), snapshot)
   try {
     await gateway.start(loaded, snapshot)
@@ -115,6 +126,7 @@ interface Parts {
   readonly deps: SnapshotDeps
   readonly registry: MetricsRegistry
   readonly metrics: CoreMetrics
+  readonly chains: Chains
   readonly stop: AbortController
   readonly log: Log
 }
@@ -128,10 +140,10 @@ function engineOf(parts: Parts, snapshot: Snapshot, content: Content): Promise<E
   return workers > 1 ? severalProcesses(workers, parts, snapshot, content) : thisProcess(parts, snapshot)
 }
 
-async function thisProcess({ options, registry, metrics, stop, log }: Parts, snapshot: Snapshot): Promise<Engine> {
+async function thisProcess({ options, registry, metrics, chains, stop, log }: Parts, snapshot: Snapshot): Promise<Engine> {
   const { now, version, machine } = options
   const { meter, close } = await openMeter(snapshot.settings, { now, log, metrics: registry })
-  const service = new Service({ registry, metrics, log, meter, version, now, ...(machine && { machine }), stop }, snapshot)
+  const service = new Service({ registry, metrics, log, meter, version, now, ...(machine && { machine }), chains, stop }, snapshot)
   return {
     workers: 1,
     get address() {
@@ -147,6 +159,7 @@ async function thisProcess({ options, registry, metrics, stop, log }: Parts, sna
     },
     notReady: () => [],
     metrics: () => registry.text(),
+    upstreams: () => Promise.resolve(service.report()),
     reopenLog: () => undefined,
     drain: () => service.drain().then(close),
     cut: () => service.cut(),
@@ -166,6 +179,7 @@ async function severalProcesses(workers: number, { options, registry, metrics, l
     use: (next, its) => workforce.use(next, its),
     notReady: () => workforce.notReady(),
     metrics: () => workforce.metrics(),
+    upstreams: () => workforce.upstreams(),
     reopenLog: () => workforce.reopenLog(),
     drain: () => workforce.drain().then(held.close),
     cut: () => workforce.cut(),
@@ -204,7 +218,7 @@ class RunningGateway implements Gateway {
         notReady: () => this.notReady(),
         metrics: () => this.engine.metrics(),
         metricsType: this.parts.registry.contentType,
-        reports: {},
+        reports: { upstreams: async () => ({ upstreams: await this.engine.upstreams() }) },
       },
       { ...settings.adminListen, log: this.log },
     )

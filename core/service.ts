@@ -5,9 +5,11 @@
 import { randomBytes } from 'node:crypto'
 import { LiveSession } from './pipeline/session.ts'
 import { buildLanes } from './route/lanes.ts'
+import { networkFinder } from './route/networks.ts'
 import { OverloadGuard, UNKNOWN_MACHINE } from './observe/overload.ts'
 import { acceptWebSockets } from './transport/handshake.ts'
 import { startHttp } from './transport/http.ts'
+import { Chains } from './upstream/chains.ts'
 import { UpstreamSet } from './upstream/set.ts'
 import type { AddressInfo } from 'node:net'
 import type { ListenAddress, Settings, Snapshot } from './config/snapshot.ts'
@@ -22,6 +24,7 @@ import type { Lanes } from './route/lanes.ts'
 import type { Door } from './transport/door.ts'
 import type { SocketSessions } from './transport/handshake.ts'
 import type { HttpListener } from './transport/http.ts'
+import type { UpstreamReport } from './upstream/upstream.ts'
 
 /** What a service needs of its process. */
 export interface ServiceParts {
@@ -34,6 +37,8 @@ export interface ServiceParts {
   /** The wall clock in epoch milliseconds. */
   readonly now: () => number
   readonly machine?: Machine
+  /** What plugins are shown of the chains behind networks. */
+  readonly chains?: Chains
   /** Aborted once everything is answered: ends what plugins still wait for. */
   readonly stop: AbortController
 }
@@ -49,6 +54,7 @@ export class Service implements Door {
   readonly sockets: CoreMetrics['sockets']
   private readonly parts: ServiceParts
   private readonly upstreams: UpstreamSet
+  private readonly chains: Chains
   private readonly machine: Machine
   private readonly guard: OverloadGuard
   private readonly requestIdPrefix = randomBytes(6).toString('base64url')
@@ -75,7 +81,8 @@ export class Service implements Door {
       load: this.guard,
       monotonicMs: () => performance.now(),
     }
-    this.upstreams = new UpstreamSet({ metrics: parts.registry, log: parts.log, version: parts.version, room: this.guard })
+    this.chains = parts.chains ?? new Chains(parts.log)
+    this.upstreams = new UpstreamSet({ metrics: parts.registry, log: parts.log, version: parts.version, room: this.guard, chains: this.chains })
     this.snapshot = snapshot
     this.lanes = this.lanesOf(snapshot)
   }
@@ -120,6 +127,11 @@ export class Service implements Door {
     return this.drained !== undefined
   }
 
+  /** What an operator is told of the upstreams. */
+  report(): UpstreamReport[] {
+    return this.upstreams.report()
+  }
+
   notReady(): readonly string[] {
     return this.isDraining() ? ['draining'] : []
   }
@@ -154,6 +166,8 @@ export class Service implements Door {
 
   private lanesOf(snapshot: Snapshot): Lanes {
     this.upstreams.update(snapshot.upstreams)
+    const idOf = networkFinder(snapshot.routes, (id) => this.upstreams.get(id) !== undefined)
+    this.chains.use(snapshot.generation, (network) => this.upstreams.get(idOf(network) ?? ''))
     return buildLanes(snapshot, (id) => this.upstreams.get(id), this.parts.registry)
   }
 }

@@ -10,6 +10,7 @@ import { coreMetrics } from './observe/core-metrics.ts'
 import { openLog } from './observe/log.ts'
 import { createMetrics } from './observe/metrics.ts'
 import { Service } from './service.ts'
+import { Chains } from './upstream/chains.ts'
 import { PrimaryLink } from './workers/primary-link.ts'
 import type { Snapshot, SnapshotDeps, SnapshotResult, UpstreamSpec } from './config/snapshot.ts'
 import type { WorkerMeter } from './meter/open-worker.ts'
@@ -66,6 +67,7 @@ class RunningWorker implements Worker {
   private readonly assignment: Assignment
   private readonly registry: MetricsRegistry = createMetrics()
   private readonly metrics: CoreMetrics
+  private readonly chains: Chains
   private readonly stop = new AbortController()
   private meter: WorkerMeter | undefined
   private service: Service | undefined
@@ -80,6 +82,7 @@ class RunningWorker implements Worker {
     this.metrics = coreMetrics(this.registry, options.version, options.nodeVersion)
     const { worker } = assignment
     this.log = openLog({ level: 'info', file: undefined, now: options.now, worker, onDropped: () => this.metrics.logLinesDropped.value++ })
+    this.chains = new Chains(this.log)
     this.ended = new Promise((resolve) => (this.hasEnded = resolve))
   }
 
@@ -92,7 +95,7 @@ class RunningWorker implements Worker {
     const own = shareOf(snapshot, workers)
     const { registry, metrics, log, stop } = this
     const { version, now, machine } = this.options
-    const service = new Service({ registry, metrics, log, meter: meter.meter, version, now, machine: shareOfMachine(machine, workers), stop }, own)
+    const service = new Service({ registry, metrics, log, meter: meter.meter, version, now, machine: shareOfMachine(machine, workers), chains: this.chains, stop }, own)
     this.service = service
     await service.listen(listen, own.settings)
     this.uses(snapshot)
@@ -101,6 +104,7 @@ class RunningWorker implements Worker {
         configure: (wanted) => this.configure(wanted),
         notReady: () => service.notReady(),
         metrics: () => registry.dump(),
+        upstreams: () => service.report(),
       },
       meterReply: (reply) => meter.receive(reply),
       reopenLog: () => log.reopen(),
@@ -158,7 +162,8 @@ class RunningWorker implements Worker {
   private build({ generation, content }: NumberedContent): Promise<SnapshotResult> {
     const { catalogue, env, now } = this.options
     const log: SnapshotDeps['log'] = (plugin) => this.log.forPlugin(plugin)
-    return buildSnapshot(this.assignment.configFile, { catalogue, env, now, generation, content, metrics: this.registry, log, stop: this.stop.signal })
+    const chain: SnapshotDeps['chain'] = (network, its) => this.chains.view(network, its)
+    return buildSnapshot(this.assignment.configFile, { catalogue, env, now, generation, content, metrics: this.registry, log, chain, stop: this.stop.signal })
   }
 }
 

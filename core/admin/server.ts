@@ -20,7 +20,7 @@ export interface AdminPort {
   metrics(): Promise<string>
   /** The media type of `metrics`. */
   readonly metricsType: string
-  /** Further pages by name: `upstreams` is served at `/upstreams`. Values of JSON, made when asked for. */
+  /** Further pages by name: `upstreams` is served at `/upstreams`. Values of JSON or promises of them, made when asked for. */
   readonly reports: Readonly<Record<string, () => unknown>>
 }
 
@@ -81,7 +81,7 @@ export async function startAdmin(port: AdminPort, options: AdminOptions): Promis
 
 function pagesOf(port: AdminPort): ReadonlyMap<string, Page> {
   const pages = new Map<string, Page>()
-  for (const [name, report] of Object.entries(port.reports)) pages.set(`/${name}`, () => json(200, report()))
+  for (const [name, report] of Object.entries(port.reports)) pages.set(`/${name}`, async () => json(200, await report()))
   pages.set('/metrics', async () => ({ status: 200, type: port.metricsType, body: await port.metrics() }))
   pages.set('/healthz', () => json(200, { status: 'ok' }))
   pages.set('/readyz', () => {

@@ -160,7 +160,7 @@ export class Workshop {
       credentials: credentials.get(plugin.name),
       trustedProxies,
       consumer: (username) => consumers.get(username),
-      chain: (network) => deps.chain?.(network),
+      chain: (network) => deps.chain?.(network, deps.generation),
       report: (severity, inside, message, hint) => problems.add(severity, document, [...path, ...inside], message, hint),
     }
   }

@@ -178,8 +178,8 @@ export interface SnapshotDeps {
   /** The log of a plugin, by its name. */
   log(plugin: string): PluginLog
   readonly metrics: Metrics
-  /** The chain behind a network. */
-  chain?(network: string): ChainView | undefined
+  /** The chain behind a network, for a plugin of a snapshot of this generation. */
+  chain?(network: string, generation: number): ChainView | undefined
   /** How long a plugin may take to be created, and to index credentials; half a minute where it is not said. */
   readonly pluginTimeoutMs?: number
   /** Aborted when the gateway stops: ends what plugins wait for. */

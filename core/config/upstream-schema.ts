@@ -37,7 +37,24 @@ const Passive = Type.Object(
   { default: {}, description: 'What calls themselves tell of a node: timeouts, lost connections, HTTP errors, broken or wrong answers.' },
 )
 
-const Checks = Type.Object({ passive: Passive }, { default: {}, description: 'When a node is out.' })
+const Active = Type.Object(
+  {
+    interval: Duration({ default: '2s', description: 'How often each node is asked.' }),
+    timeout: Duration({ default: '1s', description: 'For its answers.' }),
+    chain_id: Type.Optional(
+      Type.Integer({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER, description: 'A node on another chain is out. Nodes serve once they have shown theirs.' }),
+    ),
+    max_lag: Type.Integer({ minimum: 0, maximum: 1_000_000, default: 10, description: 'Blocks that a node may be behind the highest of the others.' }),
+    successes: Type.Integer({ minimum: 1, maximum: 1000, default: 1, description: 'Times in a row that a node has to be well before it is back.' }),
+    failures: Type.Integer({ minimum: 1, maximum: 1000, default: 3, description: 'Times in a row that a node cannot be reached before it is out.' }),
+  },
+  {
+    description:
+      'Where it is given, each node is asked for its newest block, whether it is synced and which chain it is on, and a node that calls found failing is back when it answers here.',
+  },
+)
+
+const Checks = Type.Object({ active: Type.Optional(Active), passive: Passive }, { default: {}, description: 'When a node is out, and when it is back.' })
 
 /** One upstream. */
 export const UpstreamSchema = Type.Object({
@@ -77,6 +94,11 @@ export const UpstreamSchema = Type.Object({
   coalesce: Type.Boolean({
     default: true,
     description: 'Whether reads that are the same and under way at the same moment are one request to a node. Each is charged, and answered with its own id.',
+  }),
+  finality: Type.Boolean({
+    default: false,
+    description:
+      'Whether a consumer that sent a transaction is read for, a minute long, only from nodes that have the newest block that he was shown (`$last_seen_block`).',
   }),
   checks: Checks,
 })

@@ -90,6 +90,15 @@ function toUpstream(yaml: UpstreamYaml, ca: string | undefined, rules: Rules | u
     tls: tls && { ca, servername: tls.servername, verify: tls.verify },
     rules,
     coalesce: yaml.coalesce,
+    finality: yaml.finality,
+    active: checks.active && {
+      intervalMs: durationMs(checks.active.interval),
+      timeoutMs: durationMs(checks.active.timeout),
+      chainId: checks.active.chain_id,
+      maxLag: checks.active.max_lag,
+      successes: checks.active.successes,
+      failures: checks.active.failures,
+    },
     passive: { failures: checks.passive.failures, ratio: checks.passive.ratio, coolDownMs: durationMs(checks.passive.cool_down) },
   }
 }

@@ -70,6 +70,9 @@ export const tier = sessionSlot<string>('tier', 'tier')
 /** The price of a call in CU; filled by the plugin that prices. */
 export const cost = callSlot<number>('cost', 'cu')
 
+/** The newest block that a node had which answered the consumer; filled by upstreams that keep to it after a transaction. */
+export const lastSeenBlock = sessionSlot<number>('last-seen-block', 'last_seen_block')
+
 /** Methods that one line of a list offers to callers. */
 export interface OfferedMethod {
   /** A method or a pattern of methods. */

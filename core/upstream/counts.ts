@@ -11,6 +11,7 @@ export class UpstreamCounts {
   readonly coalesced: CounterHandle
   readonly duration: HistogramHandle
   private readonly upstream: string
+  private readonly headBlockOf: (...labels: string[]) => CounterHandle
   private readonly failuresOf: (...labels: string[]) => CounterHandle
   private readonly failures = new Map<string, CounterHandle>()
 
@@ -30,7 +31,13 @@ export class UpstreamCounts {
       ['upstream'],
       DURATION_BUCKETS,
     )(upstream)
+    this.headBlockOf = metrics.gauge('tollgate_upstream_head_block', "Number of the newest block that the upstream's nodes have.", ['upstream'])
     this.failuresOf = metrics.counter('tollgate_upstream_failures_total', 'Calls that an attempt left without an answer, by why.', ['upstream', 'why'])
+  }
+
+  /** The head is known, from the first time on. */
+  head(number: number): void {
+    this.headBlockOf(this.upstream).value = number
   }
 
   /** `why` is a word of the table of failures. */

@@ -4,6 +4,7 @@
  */
 import { Leg } from './leg.ts'
 import type { ExchangeContext } from '../pipeline/ports.ts'
+import type { UpstreamCounts } from './counts.ts'
 import type { Answer, Failure } from './failures.ts'
 import type { Carrier, Flight } from './flight.ts'
 import type { LegOwner, LegTerms } from './leg.ts'
@@ -15,6 +16,7 @@ import type { Link } from './socket/link.ts'
 
 /** The upstream as an exchange sees it. */
 export interface ExchangeTerms extends LegTerms {
+  readonly counts: UpstreamCounts
   readonly budget: RetryBudget
   /** The node for the next attempt, none of `tried`. */
   pick(wish: Wish, tried: readonly PoolNode[], isRead: boolean): PoolNode | undefined

@@ -28,6 +28,8 @@ export interface FrameTerms {
   readonly departures: Departures | undefined
   /** What a call asks of the node that answers it. */
   wishFor(needs: MethodNeeds, call: Call | undefined): Wish
+  /** Is told of every answer; undefined where nobody wants to know. */
+  readonly heard: ((method: string, call: Call | undefined, outcome: Outcome, by: PoolNode) => void) | undefined
   /** Sends calls that travel together. */
   depart(flights: readonly Flight[], wish: Wish, context: ExchangeContext, deadlineAt: number): void
 }
@@ -71,9 +73,10 @@ export class FrameExchange implements Passenger {
     else this.board(this.requests.keys())
   }
 
-  landed(number: number, outcome: Outcome, _by: PoolNode | undefined): void {
+  landed(number: number, outcome: Outcome, by: PoolNode | undefined): void {
     // Whoever joined a call late has time left when its first passenger has none.
     if (outcome === failures['total-timeout'].refusal && this.terms.monotonicMs() < this.deadlineAt) return this.boardOne(number)
+    if (by !== undefined) this.terms.heard?.(this.requests[number]!.method, this.calls[number], outcome, by)
     this.outcomes[number] = outcome
     if (--this.left === 0) this.finish(this.outcomes)
   }

@@ -10,17 +10,25 @@ import { pairAnswers } from './pair-answers.ts'
 import type { Dispatcher } from 'undici'
 import type { Room } from '../pipeline/ports.ts'
 import type { PluginLog } from '../plugin/define.ts'
+import type { CounterHandle, HistogramHandle } from '../plugin/metrics.ts'
 import type { UpstreamRequest } from '../plugin/session.ts'
 import type { BodyReader } from './answer-body.ts'
-import type { UpstreamCounts } from './counts.ts'
 import type { Answer, Why } from './failures.ts'
 import type { HttpNode } from './http-node.ts'
 import type { UpstreamSpec } from './spec.ts'
 
+/** Where attempts are counted. */
+export interface AttemptCounts {
+  readonly attempts: CounterHandle
+  readonly inFlight: CounterHandle
+  readonly duration: HistogramHandle
+  failed(why: string): void
+}
+
 /** What all attempts of one upstream share. */
 export interface AttemptTerms {
   readonly spec: UpstreamSpec
-  readonly counts: UpstreamCounts
+  readonly counts: AttemptCounts
   readonly log: PluginLog
   readonly room: Room
   readonly monotonicMs: () => number

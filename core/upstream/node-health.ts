@@ -54,6 +54,11 @@ export class NodeHealth {
     return this.pause === undefined ? 'up' : 'pausing'
   }
 
+  /** Whether it could serve, but that it is behind the others. */
+  get isOnlyLagging(): boolean {
+    return this.finding === 'lagging' && !this.isOpen && this.pause === undefined
+  }
+
   /** Whether a call may be sent to see if a node that failed has recovered. */
   mayProbe(): boolean {
     return this.isOpen && !this.isChecked && !this.isProbing && this.pause === undefined && this.now() >= this.reopensAt

@@ -2,8 +2,18 @@
 import { methodList } from '../plugin/method-patterns.ts'
 import { PeakLatency } from './peak-ewma.ts'
 import type { HttpNode } from './http-node.ts'
-import type { NodeHealth } from './node-health.ts'
+import type { NodeHealth, Standing } from './node-health.ts'
 import type { NodeSpec } from './spec.ts'
+
+/** What an operator is told of a node. */
+export interface NodeReport {
+  readonly node: string
+  readonly healthy: boolean
+  /** Why it is out, or `up`. */
+  readonly standing: Standing
+  readonly head: number | null
+  readonly in_flight: number
+}
 
 export class PoolNode {
   readonly http: HttpNode
@@ -39,6 +49,11 @@ export class PoolNode {
   /** Requests under way. */
   get inFlight(): number {
     return this.http.inFlight
+  }
+
+  report(): NodeReport {
+    const { standing, isUp } = this.health
+    return { node: this.name, healthy: isUp, standing, head: this.head ?? null, in_flight: this.inFlight }
   }
 
   /** Whether it answers a method. */

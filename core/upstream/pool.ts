@@ -62,15 +62,18 @@ export class Pool {
     return candidates
   }
 
-  /** The node for an attempt, not one of `tried`; undefined where none is well. Reads may go to a node to see whether it is again. */
+  /**
+   * The node for an attempt, not one of `tried`; undefined where none is well. Reads may go to a node to see whether it is
+   * well again, and where there is no other, to one that is behind.
+   */
   pick(wish: Wish, tried: readonly PoolNode[], isRead: boolean): PoolNode | undefined {
     const { candidates, key, minBlock } = wish
     if (this.isAllUp && tried.length === 0 && minBlock === undefined) {
       const best = candidates.ranks[0]
       return best && choose(best.nodes, best.chooser, key)
     }
-    const node = search(wish, tried, isRead) ?? (isRead ? undefined : search(wish, tried, true)) ?? (minBlock === undefined ? undefined : highest(wish, tried))
-    if (node?.health.isUp === false) node.health.probing()
+    const node = search(wish, tried, isRead) ?? (isRead ? highest(wish, tried) : search(wish, tried, true))
+    if (node?.health.mayProbe() === true) node.health.probing()
     return node
   }
 
@@ -98,12 +101,12 @@ function search({ candidates, key, minBlock }: Wish, tried: readonly PoolNode[],
   return undefined
 }
 
-/** No node is known to have the block: the one that is nearest to it. */
+/** No node is well and has the block that is wanted: the one that comes nearest to it. */
 function highest({ candidates }: Wish, tried: readonly PoolNode[]): PoolNode | undefined {
   let best: PoolNode | undefined
   for (const { nodes } of candidates.ranks) {
     for (const node of nodes) {
-      if (!node.health.isUp || tried.includes(node)) continue
+      if (!(node.health.isUp || node.health.isOnlyLagging) || tried.includes(node)) continue
       if (best === undefined || (node.head ?? -1) > (best.head ?? -1)) best = node
     }
   }

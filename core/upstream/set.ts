@@ -1,7 +1,7 @@
 /** The upstreams of the snapshot that serves. Those that a reload leaves as they were keep their connections. */
 import { NodeUpstream } from './upstream.ts'
 import type { UpstreamSpec } from './spec.ts'
-import type { UpstreamDeps } from './upstream.ts'
+import type { UpstreamDeps, UpstreamReport } from './upstream.ts'
 
 export class UpstreamSet {
   private readonly deps: UpstreamDeps
@@ -17,6 +17,11 @@ export class UpstreamSet {
 
   get(id: string): NodeUpstream | undefined {
     return this.serving.get(id)
+  }
+
+  /** What an operator is told of those that serve. */
+  report(): UpstreamReport[] {
+    return [...this.serving.values()].map((upstream) => upstream.report())
   }
 
   /** From now on these serve. Opens no connection; closes those of the others when their last request has ended. */

@@ -54,6 +54,21 @@ export interface PassiveSpec {
   readonly coolDownMs: number
 }
 
+/** How nodes are looked at, whether there are calls or not. */
+export interface ActiveSpec {
+  readonly intervalMs: number
+  /** For the answers to one look. */
+  readonly timeoutMs: number
+  /** A node on another chain is out; undefined does not look. */
+  readonly chainId: number | undefined
+  /** A node that is more blocks behind the highest is out. */
+  readonly maxLag: number
+  /** Looks in a row at which a node that was out has to be well. */
+  readonly successes: number
+  /** Looks in a row at which a node cannot be reached before it is out. */
+  readonly failures: number
+}
+
 /** One upstream. */
 export interface UpstreamSpec {
   readonly id: string
@@ -84,4 +99,8 @@ export interface UpstreamSpec {
   /** Whether reads that are the same and under way at the same moment are one request to a node. */
   readonly coalesce: boolean
   readonly passive: PassiveSpec
+  /** Undefined where nodes are not looked at. */
+  readonly active: ActiveSpec | undefined
+  /** Whether a consumer that sent a transaction is read for only from nodes that are as high as what it saw before. */
+  readonly finality: boolean
 }

@@ -1,4 +1,5 @@
 /** Nodes that stand in for each other: the pipeline's port, filled over HTTP and WebSocket. */
+import { lastSeenBlock } from '../plugin/slots.ts'
 import { callTemplate } from '../plugin/template.ts'
 import { UpstreamCounts } from './counts.ts'
 import { Departures } from './departures.ts'
@@ -6,26 +7,32 @@ import { Exchange } from './exchange.ts'
 import { failures } from './failures.ts'
 import { FrameExchange } from './frame-exchange.ts'
 import { HttpNode } from './http-node.ts'
+import { LastSeen } from './last-seen.ts'
 import { Needs } from './method-needs.ts'
 import { NodeHealth } from './node-health.ts'
 import { PoolNode } from './pool-node.ts'
+import { PoolWatch } from './pool-watch.ts'
 import { Pool } from './pool.ts'
+import { quantity, resultOf } from './probe.ts'
 import { RetryBudget } from './retry-budget.ts'
 import { SocketCounts } from './socket/socket-counts.ts'
 import { socketLimits } from './socket/socket-limits.ts'
 import { UpstreamSockets } from './socket/sockets.ts'
 import type { RpcRequest } from '../jsonrpc/frame.ts'
 import type { ExchangeContext, Room, Upstream } from '../pipeline/ports.ts'
-import type { PluginLog, WebSocketSettings } from '../plugin/define.ts'
-import type { Metrics } from '../plugin/metrics.ts'
+import type { ChainHead, PluginLog, WebSocketSettings } from '../plugin/define.ts'
+import type { CounterHandle, Metrics } from '../plugin/metrics.ts'
 import type { Outcome } from '../plugin/outcome.ts'
 import type { Call } from '../plugin/session.ts'
 import type { Template } from '../plugin/template.ts'
+import type { ChainFollower, ChainListener } from './chain-follower.ts'
+import type { Followed } from './chains.ts'
 import type { ExchangeTerms } from './exchange.ts'
 import type { Failure } from './failures.ts'
 import type { Flight } from './flight.ts'
 import type { FrameTerms } from './frame-exchange.ts'
 import type { MethodNeeds } from './method-needs.ts'
+import type { NodeReport } from './pool-node.ts'
 import type { Wish } from './pool.ts'
 import type { Link } from './socket/link.ts'
 import type { SocketLimits } from './socket/socket-limits.ts'
@@ -41,11 +48,26 @@ export interface UpstreamDeps {
   readonly room?: Room
   /** A clock that never steps, in milliseconds. */
   readonly monotonicMs?: () => number
+  /** Is told of the chains that upstreams follow. */
+  readonly chains?: { moved(upstream: string, head: ChainHead): void; turned(upstream: string, fromNumber: number): void }
   /** Bounds of sockets to nodes that are not the usual ones. */
   readonly socketLimits?: Partial<SocketLimits>
 }
 
-export class NodeUpstream implements Upstream, ExchangeTerms, FrameTerms {
+/** What an operator is told of an upstream. No URL is in it. */
+export interface UpstreamReport {
+  readonly id: string
+  readonly type: UpstreamSpec['type']
+  /** Number of the newest block that a node of the upstream has; null where nobody asked the nodes. */
+  readonly head: number | null
+  readonly finalized: number | null
+  readonly nodes: readonly NodeReport[]
+}
+
+/** Methods that send a transaction. */
+const SENDS = /^eth_send/
+
+export class NodeUpstream implements Upstream, ExchangeTerms, FrameTerms, Followed {
   readonly id: string
   readonly spec: UpstreamSpec
   readonly counts: UpstreamCounts
@@ -58,6 +80,10 @@ export class NodeUpstream implements Upstream, ExchangeTerms, FrameTerms {
   private readonly nodes: readonly PoolNode[]
   private readonly pool: Pool
   private readonly key: Template<Call> | undefined
+  private readonly lastSeen: LastSeen | undefined
+  private readonly watch: PoolWatch
+  /** Notes what answers tell of the chain; undefined where nobody wants to know. */
+  readonly heard: FrameTerms['heard']
   private readonly sockets: UpstreamSockets
   private readonly reachCacheMs: number
   private readonly reached = new Map<WebSocketSettings['mode'], { readonly untilMs: number; readonly isReachable: Promise<boolean> }>()
@@ -77,11 +103,20 @@ export class NodeUpstream implements Upstream, ExchangeTerms, FrameTerms {
     this.room = deps.room ?? { heldBytes: { value: 0 }, maxHeldBytes: Infinity }
     this.monotonicMs = deps.monotonicMs ?? (() => performance.now())
     const userAgent = `tollgate/${deps.version}`
-    this.nodes = spec.nodes.map((_, position) => this.makeNode(position, userAgent))
+    const nodeHealthy = deps.metrics.gauge('tollgate_node_healthy', '1 while the node is given calls, else 0.', ['upstream', 'node'])
+    this.nodes = spec.nodes.map((_, position) => this.makeNode(position, userAgent, nodeHealthy))
     this.pool = new Pool(this.nodes, spec.type, this.monotonicMs)
     this.needs = new Needs(this.pool, spec.rules)
     this.departures = spec.coalesce ? new Departures() : undefined
     this.key = spec.type === 'chash' ? callTemplate(spec.key) : undefined
+    this.lastSeen = spec.finality ? new LastSeen() : undefined
+    const wantsHeads = spec.finality || this.needs.wantsHead
+    const listener: ChainListener = {
+      moved: (head) => deps.chains?.moved(spec.id, head),
+      turned: (fromNumber) => deps.chains?.turned(spec.id, fromNumber),
+    }
+    this.watch = new PoolWatch(this.pool.nodes, wantsHeads, listener, this, (highest) => this.counts.head(highest))
+    this.heard = wantsHeads ? (...answer) => this.note(...answer) : undefined
     const limits = { ...socketLimits, ...deps.socketLimits }
     const counts = new SocketCounts(deps.metrics, spec.id)
     const terms = { spec, counts, limits, log: deps.log, monotonicMs: this.monotonicMs, attempts: this, userAgent }
@@ -111,9 +146,26 @@ export class NodeUpstream implements Upstream, ExchangeTerms, FrameTerms {
   }
 
   wishFor(needs: MethodNeeds, call: Call | undefined): Wish {
-    const candidates = needs.old === undefined ? needs.candidates : this.needs.candidates(needs, call?.params, undefined)
-    if (this.key === undefined || call === undefined) return candidates.wish
-    return { candidates, key: this.key(call) ?? '', minBlock: undefined }
+    const candidates = needs.old === undefined ? needs.candidates : this.needs.candidates(needs, call?.params, this.watch.heads.highest)
+    if (call === undefined || (this.key === undefined && this.lastSeen === undefined)) return candidates.wish
+    const minBlock = needs.isRead ? this.lastSeen?.minBlock(call.session, this.monotonicMs()) : undefined
+    return { candidates, key: this.key?.(call) ?? '', minBlock }
+  }
+
+  /** The chain that the nodes follow; followed itself from the first time on that anybody asks. */
+  get chain(): ChainFollower {
+    return this.watch.chain
+  }
+
+  report(): UpstreamReport {
+    const finalized = this.watch.isFollowed ? this.chain.finalized : undefined
+    return {
+      id: this.id,
+      type: this.spec.type,
+      head: this.watch.heads.highest ?? (this.watch.isFollowed ? this.chain.head?.number : undefined) ?? null,
+      finalized: finalized ?? null,
+      nodes: this.nodes.map((node) => node.report()),
+    }
   }
 
   depart(flights: readonly Flight[], wish: Wish, context: ExchangeContext, deadlineAt: number): void {
@@ -145,6 +197,7 @@ export class NodeUpstream implements Upstream, ExchangeTerms, FrameTerms {
 
   /** Closes connections as soon as nothing runs on them; exchanges still work. Without a successor subscriptions end. */
   retire(): void {
+    this.watch.stop()
     for (const node of this.nodes) node.http.retire()
     if (!this.hasSuccessor) this.sockets.retire()
   }
@@ -152,12 +205,15 @@ export class NodeUpstream implements Upstream, ExchangeTerms, FrameTerms {
   /** Closes connections now; what runs on them fails, and so does every later exchange. */
   async close(): Promise<void> {
     this.isClosed = true
+    this.watch.stop()
     this.sockets.close()
     for (const node of this.nodes) node.health.stop()
     await Promise.all(this.nodes.map((node) => node.http.close()))
   }
 
   private call(requests: readonly RpcRequest[], calls: readonly Call[], context: ExchangeContext): Promise<readonly Outcome[]> {
+    const { pending } = this.watch
+    if (pending !== undefined) return pending.then(() => this.call(requests, calls, context))
     return new Promise((resolve) => {
       if (requests.length === 0) resolve([])
       else new FrameExchange(requests, calls, context, this, resolve).start()
@@ -172,11 +228,32 @@ export class NodeUpstream implements Upstream, ExchangeTerms, FrameTerms {
     return false
   }
 
-  private makeNode(position: number, userAgent: string): PoolNode {
+  private note(method: string, call: Call | undefined, outcome: Outcome, by: PoolNode): void {
+    const head = method === 'eth_blockNumber' && outcome.kind === 'result' ? quantity(resultOf(outcome)) : undefined
+    if (head !== undefined) this.watch.heads.raised(by, head)
+    if (this.lastSeen === undefined || call === undefined) return
+    const hasSent = outcome.kind === 'result' && SENDS.test(method)
+    call.session.set(lastSeenBlock, this.lastSeen.answered(call.session, by.head, hasSent, this.monotonicMs()))
+  }
+
+  private makeNode(position: number, userAgent: string, healthy: (...labels: string[]) => CounterHandle): PoolNode {
     const { spec } = this
-    const node = spec.nodes[position]!
-    const health: NodeHealth = new NodeHealth(spec.passive, this.monotonicMs, false, undefined, () => this.pool.nodeChanged())
-    return new PoolNode(node, new HttpNode(node, position, spec, userAgent), health)
+    const { active } = spec
+    const nodeSpec = spec.nodes[position]!
+    const finding = active?.chainId === undefined ? undefined : 'unverified'
+    const health: NodeHealth = new NodeHealth(spec.passive, this.monotonicMs, active !== undefined, finding, () => this.nodeChanged(node, gauge))
+    const node = new PoolNode(nodeSpec, new HttpNode(nodeSpec, position, spec, userAgent), health)
+    const gauge = healthy(spec.id, node.name)
+    gauge.value = Number(health.isUp)
+    return node
+  }
+
+  private nodeChanged({ name, health }: PoolNode, gauge: CounterHandle): void {
+    gauge.value = Number(health.isUp)
+    this.pool.nodeChanged()
+    this.watch.nodeChanged()
+    if (health.isUp) this.log.info({ upstream: this.id, node: name }, 'a node is in')
+    else this.log.warn({ upstream: this.id, node: name, why: health.standing }, 'a node is out')
   }
 
   private handOver(): UpstreamSockets {

@@ -40,6 +40,8 @@ export interface Questions {
   /** Why traffic should not come to you now; empty when it may. */
   notReady: { readonly about: undefined; readonly answer: readonly string[] }
   metrics: { readonly about: undefined; readonly answer: MetricsDump }
+  /** What you know of the nodes. */
+  upstreams: { readonly about: undefined; readonly answer: readonly object[] }
 }
 
 export type Question = keyof Questions

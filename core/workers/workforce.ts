@@ -130,6 +130,18 @@ export class Workforce {
     return mergedText(parts, this.#ended)
   }
 
+  /** What each worker knows of the nodes; nothing of one that does not say it in time. */
+  async upstreams(): Promise<readonly object[]> {
+    const late = delay(METRICS_WITHIN_MS, undefined, { ref: false })
+    const reports = await Promise.all(
+      this.#members.map(async (member) => {
+        const upstreams = await Promise.race([member.ask('upstreams', undefined), late])
+        return (upstreams ?? []).map((upstream) => ({ worker: member.number, ...upstream }))
+      }),
+    )
+    return reports.flat()
+  }
+
   reopenLog(): void {
     for (const member of this.#members) member.tell({ kind: 'reopen-log' })
   }

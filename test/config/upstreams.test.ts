@@ -21,7 +21,10 @@ upstreams:
     nodes: [{ url: http://127.0.0.1:8545, id: a, methods: [eth_*], tags: [archive] }]
     rules: rules.yaml
     coalesce: false
-    checks: { passive: { failures: 5, ratio: 0.2, cool_down: 250ms } }`
+    finality: true
+    checks:
+      active: { interval: 500ms, chain_id: 1, max_lag: 3 }
+      passive: { failures: 5, ratio: 0.2, cool_down: 250ms }`
   const { snapshot, files } = await build({
     'gateway.yaml': text,
     'rules.yaml': 'methods: { "state_*": { tags: [archive], block: 0 }, trace: { tags: [trace] } }',
@@ -32,6 +35,8 @@ upstreams:
       nodes: [{ id: 'a', methods: ['eth_*'], tags: ['archive'] }],
       rules: { recentBlocks: 128, methods: { 'state_*': { tags: ['archive'], block: 0 }, trace: { tags: ['trace'], block: undefined } } },
       coalesce: false,
+      finality: true,
+      active: { intervalMs: 500, timeoutMs: 1000, chainId: 1, maxLag: 3, successes: 1, failures: 3 },
       passive: { failures: 5, ratio: 0.2, coolDownMs: 250 },
     },
   ])

@@ -54,6 +54,8 @@ export function specOf(urls: readonly string[], changes: Partial<UpstreamSpec> =
     tls: undefined,
     rules: undefined,
     coalesce: false,
+    finality: false,
+    active: undefined,
     passive: { failures: 3, ratio: 0.5, coolDownMs: 1000 },
     ...changes,
   }

@@ -24,6 +24,7 @@ link.serve({
   answers: {
     configure: ({ generation }) => (part === 'serve and object' ? [`generation ${generation} is not mine`] : []),
     notReady: () => [],
+    upstreams: () => [],
     metrics: async () => {
       if (part === 'serve and mumble' && hasAnswered) await delay(60_000)
       hasAnswered = true

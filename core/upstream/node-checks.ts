@@ -1,0 +1,133 @@
+/**
+ * Asks every node at an interval how it is: which chain, how high, whether it is still catching up. Finds nodes that are on
+ * another chain, cannot be reached, or are behind the others, and finds when they are back.
+ */
+import { probe, quantity, resultOf } from './probe.ts'
+import type { AttemptTerms } from './http-attempt.ts'
+import type { Heads } from './heads.ts'
+import type { CheckFinding } from './node-health.ts'
+import type { PoolNode } from './pool-node.ts'
+import type { ActiveSpec } from './spec.ts'
+
+/** What is remembered of a node between two checks. */
+interface Record {
+  readonly node: PoolNode
+  isBusy: boolean
+  failures: number
+  successes: number
+}
+
+/** What one check brought. */
+interface Finding {
+  readonly chainId: number | undefined
+  readonly head: number
+  /** Blocks that the node itself says it is behind; 0 when it has caught up, Infinity where it does not say. */
+  readonly behind: number
+}
+
+export class NodeChecks {
+  private readonly records: readonly Record[]
+  private readonly spec: ActiveSpec
+  private readonly heads: Heads
+  private readonly terms: AttemptTerms
+  /** Whether nodes are taken out by what is found; else only their heads are wanted. */
+  private readonly judges: boolean
+  private timer: NodeJS.Timeout | undefined
+
+  constructor(nodes: readonly PoolNode[], spec: ActiveSpec, judges: boolean, heads: Heads, terms: AttemptTerms) {
+    this.records = nodes.map((node) => ({ node, isBusy: false, failures: 0, successes: 0 }))
+    this.spec = spec
+    this.judges = judges
+    this.heads = heads
+    this.terms = terms
+  }
+
+  /** Checks at once and then at the interval. Resolves when each node has been found well, or not, for the first time. */
+  async start(): Promise<void> {
+    this.timer = setInterval(() => void this.round(), this.spec.intervalMs).unref()
+    await this.round()
+  }
+
+  /** A node is out or in, so the highest may be another, and who was behind it is not behind the next. */
+  nodeChanged(): void {
+    if (!this.judges) return
+    this.heads.update()
+    for (const { node } of this.records) {
+      if (node.health.standing === 'lagging' && this.lagOf(node) <= this.spec.maxLag) node.health.checked(undefined)
+    }
+  }
+
+  stop(): void {
+    clearInterval(this.timer)
+  }
+
+  private async round(): Promise<void> {
+    await Promise.all(this.records.map((record) => this.check(record)))
+    // How high the highest is was not known before all had answered.
+    if (this.judges) for (const { node } of this.records) if (node.health.isUp && this.lagOf(node) > this.spec.maxLag) node.health.checked('lagging')
+  }
+
+  private async check(record: Record): Promise<void> {
+    const { node } = record
+    // A node that hangs is asked again when it has been given up, and one that wants a pause after it.
+    if (record.isBusy || node.health.standing === 'pausing') return
+    record.isBusy = true
+    const finding = await this.ask(node)
+    record.isBusy = false
+    if (typeof finding === 'object') this.heads.told(node, finding.head)
+    if (this.judges && finding !== 'unknown') this.judge(record, finding)
+    this.heads.update()
+  }
+
+  /** `unknown` where we have no connection to spare. */
+  private async ask(node: PoolNode): Promise<Finding | 'failed' | 'unknown'> {
+    const ask = (method: string) => probe(node, method, [], this.terms, this.spec.timeoutMs)
+    const wantsChain = this.judges && this.spec.chainId !== undefined
+    const [head, syncing, chain] = await Promise.all([
+      ask('eth_blockNumber'),
+      this.judges ? ask('eth_syncing') : undefined,
+      wantsChain ? ask('eth_chainId') : undefined,
+    ])
+    const answers = [head, syncing, chain].filter((answer) => answer !== undefined)
+    if (answers.some((answer) => answer.kind === 'failure' && answer.blame === 'none')) return 'unknown'
+    const highest = quantity(resultOf(head))
+    const chainId = chain && quantity(resultOf(chain))
+    const isLacking = highest === undefined || (wantsChain && chainId === undefined)
+    if (isLacking || answers.some((answer) => answer.kind === 'failure')) return 'failed'
+    return { chainId, head: highest, behind: syncing === undefined ? 0 : blocksBehind(resultOf(syncing)) }
+  }
+
+  /** Takes a node out, or lets it back once it was well often enough. */
+  private judge(record: Record, finding: Finding | 'failed'): void {
+    const { health } = record.node
+    const trouble = finding === 'failed' ? 'unreachable' : this.troubleOf(record.node, finding)
+    if (trouble !== undefined) {
+      record.successes = 0
+      record.failures = trouble === 'unreachable' ? record.failures + 1 : 0
+      const isEnough = trouble !== 'unreachable' || record.failures >= this.spec.failures || health.standing === 'unverified'
+      if (isEnough) health.checked(trouble)
+      return
+    }
+    record.failures = 0
+    record.successes = health.isUp ? 0 : record.successes + 1
+    if (health.isUp || health.standing === 'unverified' || record.successes >= this.spec.successes) health.checked(undefined)
+  }
+
+  private troubleOf(node: PoolNode, { chainId, behind }: Finding): CheckFinding | undefined {
+    const { chainId: wanted, maxLag } = this.spec
+    if (wanted !== undefined && chainId !== wanted) return 'wrong-chain'
+    if (behind > maxLag) return 'syncing'
+    return this.lagOf(node) > maxLag ? 'lagging' : undefined
+  }
+
+  private lagOf({ head }: PoolNode): number {
+    return (this.heads.highest ?? 0) - (head ?? Infinity)
+  }
+}
+
+/** What `eth_syncing` says: false, or an object with the numbers of blocks. */
+function blocksBehind(syncing: unknown): number {
+  if (typeof syncing !== 'object' || syncing === null) return syncing === true ? Infinity : 0
+  const { currentBlock, highestBlock } = syncing as { currentBlock?: unknown; highestBlock?: unknown }
+  return (quantity(highestBlock) ?? Infinity) - (quantity(currentBlock) ?? 0)
+}

@@ -1,0 +1,33 @@
+/** Questions that the gateway itself has for a node. They are no calls of clients: no count of those knows them. */
+import { encodeRequest } from '../jsonrpc/encode.ts'
+import { fromWire, jsonWire } from '../jsonrpc/wire.ts'
+import { HttpAttempt } from './http-attempt.ts'
+import type { AttemptCounts, AttemptOwner, AttemptTerms } from './http-attempt.ts'
+import type { Answer } from './failures.ts'
+import type { PoolNode } from './pool-node.ts'
+
+const NOT_COUNTED: AttemptCounts = { attempts: { value: 0 }, inFlight: { value: 0 }, duration: { observe: () => undefined }, failed: () => undefined }
+
+const AS_IT_IS = { path: undefined, host: undefined, headers: undefined }
+
+/** Asks a node. Resolves with its answer, or with why there is none after `timeoutMs` at most. */
+export function probe(node: PoolNode, method: string, params: readonly unknown[], terms: AttemptTerms, timeoutMs: number): Promise<Answer> {
+  return new Promise((resolve) => {
+    const owner: AttemptOwner = { attempted: ([answer]) => resolve(answer!) }
+    const body = Buffer.from(encodeRequest(1, { methodText: jsonWire(method), paramsText: jsonWire(params) }), 'latin1')
+    const uncounted = { ...terms, counts: NOT_COUNTED }
+    new HttpAttempt(owner, node.http, { firstId: 1, count: 1, body }, uncounted, terms.monotonicMs() + timeoutMs).send(AS_IT_IS)
+  })
+}
+
+/** The value of a result; undefined for an error, and where there is no answer. */
+export function resultOf(answer: Answer): unknown {
+  if (answer.kind !== 'result') return undefined
+  const { payload } = answer
+  return JSON.parse(fromWire(typeof payload === 'string' ? payload : Buffer.from(payload).toString('latin1')))
+}
+
+/** A quantity as Ethereum writes it (`0x1b4`); undefined for anything else, and beyond exact numbers. */
+export function quantity(value: unknown): number | undefined {
+  return typeof value === 'string' && /^0x[0-9a-f]{1,13}$/i.test(value) ? Number(value) : undefined
+}
