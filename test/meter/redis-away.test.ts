@@ -4,6 +4,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { Redis } from 'ioredis'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { command, startRedis } from '../support/redis.ts'
+import { slowWire } from '../support/slow-wire.ts'
 import { want } from './held-clock.ts'
 import { SETTINGS, openMeterOn } from './redis-meters.ts'
 import type { Draw, Window } from '../../core/plugin/budget.ts'
@@ -174,6 +175,28 @@ test.each([
   for (const { settled } of processes) await settled()
   expect(await usedIn(server)).toBe(load.charged)
   expect(await processes[0]!.metric('tollgate_store_errors_total', `why="${word}"`)).toBeGreaterThan(0)
+})
+
+test.each(LEASES)('a Redis that answers slower than anybody waits is as good as away, and what it did is not charged twice (%s)', async (lease) => {
+  const server = await startRedis()
+  onTestFinished(() => server.stop())
+  const wire = await slowWire(server.port)
+  onTestFinished(() => wire.stop())
+  const processes = await Promise.all([1, 2].map(() => openMeterOn({ kind: 'redis', url: `redis://127.0.0.1:${wire.port}/0` }, { lease })))
+  const load = new Load(processes)
+  await delay(300)
+  wire.delayMs = 3 * SETTINGS.storeTimeoutMs
+  await untilUp(processes, false)
+  await delay(500)
+  wire.delayMs = SETTINGS.storeTimeoutMs / 5 // slow, and in time
+  await untilUp(processes, true)
+  await delay(300)
+  await load.end()
+  wire.delayMs = 0
+  await delay(300) // late answers
+  for (const { settled } of processes) await settled()
+  expect(load.waitedMs).toBeLessThan(SETTINGS.storeTimeoutMs + SLACK_MS)
+  expect(await usedIn(server)).toBe(load.charged)
 })
 
 test('a Redis that is not there at the start is no reason not to serve, and is told when it comes', async () => {

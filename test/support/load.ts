@@ -73,9 +73,11 @@ export class Load {
   readonly outcomes = new Map<string, number>()
   /** What must not be, in words. */
   readonly odd: string[] = []
+  /** The longest that a frame took to be answered; may be set back to 0. Milliseconds. */
+  slowestMs = 0
   private readonly options: LoadOptions
   private readonly agent = new Agent({ connections: 64, pipelining: 1 })
-  private url = ''
+  private urls: readonly string[] = []
   private isOver = false
   private loops: Promise<void>[] = []
 
@@ -89,9 +91,9 @@ export class Load {
     return this.clients.map(({ username, key }) => ({ username, plan: 'load', plugins: { 'key-auth': { key } } }))
   }
 
-  /** Begins to call `http://HOST:PORT/NETWORK`. */
-  start(url: string): void {
-    this.url = url
+  /** Begins to call `http://HOST:PORT/NETWORK`: with several, any of them each time. */
+  start(...urls: readonly string[]): void {
+    this.urls = urls
     const everyMs = (1000 * this.clients.length) / this.options.perSecond
     this.loops = this.clients.map((client, at) => (at < this.options.http ? this.callOverHttp(client, everyMs) : this.callOverSocket(client, everyMs)))
   }
@@ -125,8 +127,9 @@ export class Load {
     while (!this.isOver) {
       const { text, prices } = frameOf(client)
       const headers = { apikey: client.key, 'content-type': 'application/json' }
+      const askedAt = performance.now()
       try {
-        const answer = await request(this.url, {
+        const answer = await request(this.anyUrl(), {
           method: 'POST',
           headers,
           body: text,
@@ -135,6 +138,7 @@ export class Load {
           bodyTimeout: GIVE_UP_MS,
         })
         const body = await answer.body.text()
+        this.took(askedAt)
         if (!STATUSES.has(answer.statusCode)) this.odd.push(`status ${answer.statusCode}: ${body.slice(0, 200)}`)
         this.take(client, body, prices)
       } catch {
@@ -147,7 +151,7 @@ export class Load {
   private async callOverSocket(client: LoadClient, everyMs: number): Promise<void> {
     await delay(Math.random() * everyMs)
     while (!this.isOver) {
-      const socket = new WebSocket(this.url.replace('http', 'ws'), { headers: { apikey: client.key }, handshakeTimeout: GIVE_UP_MS })
+      const socket = new WebSocket(this.anyUrl().replace('http', 'ws'), { headers: { apikey: client.key }, handshakeTimeout: GIVE_UP_MS })
       const ended = new Promise<void>((resolve) => socket.on('close', () => resolve()).on('error', () => socket.terminate()))
       const opened = new Promise<boolean>((resolve) => socket.on('open', () => resolve(true)).on('close', () => resolve(false)))
       if (await opened) await this.callOn(socket, client, everyMs)
@@ -172,12 +176,24 @@ export class Load {
         const gone = (): void => done()
         socket.on('message', hear).on('close', gone)
       })
+      const askedAt = performance.now()
       socket.send(text)
       const answer = await answered
       if (answer === undefined) this.note('lost')
-      else this.take(client, answer, prices)
+      else {
+        this.took(askedAt)
+        this.take(client, answer, prices)
+      }
       await delay(everyMs)
     }
+  }
+
+  private anyUrl(): string {
+    return this.urls[Math.floor(Math.random() * this.urls.length)]!
+  }
+
+  private took(askedAt: number): void {
+    this.slowestMs = Math.max(this.slowestMs, performance.now() - askedAt)
   }
 
   private take(client: LoadClient, text: string, prices: ReadonlyMap<number, number>): void {
