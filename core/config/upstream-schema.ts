@@ -56,6 +56,39 @@ const Active = Type.Object(
 
 const Checks = Type.Object({ active: Type.Optional(Active), passive: Passive }, { default: {}, description: 'When a node is out, and when it is back.' })
 
+const Hedge = Type.Object(
+  {
+    after: text(
+      '^(?:p[5-9][0-9]|\\d+(?:\\.\\d+)?(?:ms|s|m))$',
+      'must be a percentile from p50 to p99, or a duration such as 250ms',
+      'When: a duration, or a percentile such as `p95`, which is longer than that part of the last answers to the method took.',
+      { default: 'p95' },
+    ),
+    max: Type.Integer({ minimum: 1, maximum: 5, default: 1, description: 'Further requests for one call.' }),
+  },
+  {
+    description:
+      'Reads that take long are asked of another node too, and the first good answer counts. Not where this is missing. Never what is no read; these requests draw on the budget of retries, a tenth of all.',
+  },
+)
+
+const Batch = Type.Object(
+  {
+    max: Type.Integer({
+      minimum: 1,
+      maximum: 1000,
+      default: 20,
+      description: 'Calls in one request to a node; more are cut into several, each to the node whose turn it is. 1 sends each alone.',
+    }),
+    wait: Duration({
+      default: '0s',
+      description:
+        "How long a read waits for reads of others to travel with; 0s does not wait, and only a client's own batch travels together. What breaks a request breaks it for all calls in it.",
+    }),
+  },
+  { default: {}, description: 'How calls are put together for the nodes. The client knows nothing of it: each call is answered, and fails, alone.' },
+)
+
 /** One upstream. */
 export const UpstreamSchema = Type.Object({
   id: id('The name that routes use.'),
@@ -100,6 +133,15 @@ export const UpstreamSchema = Type.Object({
     description:
       'Whether a consumer that sent a transaction is read for, a minute long, only from nodes that have the newest block that he was shown (`$last_seen_block`).',
   }),
+  hedge: Type.Optional(Hedge),
+  broadcast: Type.Integer({
+    minimum: 1,
+    maximum: 16,
+    default: 1,
+    description:
+      'Nodes that a signed transaction (`eth_sendRawTransaction` and the like) is sent to at once. The first that accepts it decides; with more than 1, to know it already counts as accepted.',
+  }),
+  batch: Batch,
   checks: Checks,
 })
 

@@ -5,7 +5,7 @@ import { unknownVariable } from '../plugin/template.ts'
 import { judge } from './judge.ts'
 import { text } from './values.ts'
 import type { Static } from 'typebox'
-import type { Rules, UpstreamSpec } from '../upstream/spec.ts'
+import type { HedgeSpec, Rules, UpstreamSpec } from '../upstream/spec.ts'
 import type { Document } from './document.ts'
 import type { Draft } from './draft.ts'
 import type { Path, Problems } from './problem.ts'
@@ -90,6 +90,9 @@ function toUpstream(yaml: UpstreamYaml, ca: string | undefined, rules: Rules | u
     tls: tls && { ca, servername: tls.servername, verify: tls.verify },
     rules,
     coalesce: yaml.coalesce,
+    hedge: yaml.hedge && { after: hedgeAfter(yaml.hedge.after), max: yaml.hedge.max },
+    broadcast: yaml.broadcast,
+    batch: { max: yaml.batch.max, waitMs: durationMs(yaml.batch.wait) },
     finality: yaml.finality,
     active: checks.active && {
       intervalMs: durationMs(checks.active.interval),
@@ -101,4 +104,9 @@ function toUpstream(yaml: UpstreamYaml, ca: string | undefined, rules: Rules | u
     },
     passive: { failures: checks.passive.failures, ratio: checks.passive.ratio, coolDownMs: durationMs(checks.passive.cool_down) },
   }
+}
+
+/** `p95`, or a duration. */
+function hedgeAfter(after: string): HedgeSpec['after'] {
+  return after.startsWith('p') ? { part: Number(after.slice(1)) / 100 } : { ms: durationMs(after) }
 }

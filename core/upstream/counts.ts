@@ -8,6 +8,7 @@ export class UpstreamCounts {
   readonly attempts: CounterHandle
   readonly retries: CounterHandle
   readonly inFlight: CounterHandle
+  readonly hedges: CounterHandle
   readonly coalesced: CounterHandle
   readonly duration: HistogramHandle
   private readonly upstream: string
@@ -17,10 +18,13 @@ export class UpstreamCounts {
 
   constructor(metrics: Metrics, upstream: string) {
     this.upstream = upstream
-    this.attempts = metrics.counter('tollgate_upstream_attempts_total', 'Requests sent to nodes, retries included.', ['upstream'])(upstream)
+    this.attempts = metrics.counter('tollgate_upstream_attempts_total', 'Requests sent to nodes, retries and hedges included.', ['upstream'])(upstream)
     this.retries = metrics.counter('tollgate_upstream_retries_total', 'Requests that repeated calls which an earlier one left without an answer.', [
       'upstream',
     ])(upstream)
+    this.hedges = metrics.counter('tollgate_upstream_hedges_total', 'Requests that asked another node for calls which one had not answered yet.', ['upstream'])(
+      upstream,
+    )
     this.inFlight = metrics.gauge('tollgate_upstream_in_flight', 'Requests to nodes that are not yet answered.', ['upstream'])(upstream)
     this.coalesced = metrics.counter('tollgate_upstream_coalesced_total', 'Calls that were answered by a request which the same call had sent already.', [
       'upstream',

@@ -1,6 +1,7 @@
 /**
  * Calls that travel together, until each of them has landed: which node, what is tried again, when it is over. A call that
- * was answered keeps its answer; what is left may be asked once more. Every call lands exactly once.
+ * was answered keeps its answer; what is left may be asked once more. Reads that take long may be asked of another node
+ * meanwhile: the first answer counts, and the request that loses is let go. Every call lands exactly once.
  */
 import { Leg } from './leg.ts'
 import type { ExchangeContext } from '../pipeline/ports.ts'
@@ -27,6 +28,7 @@ export interface ExchangeTerms extends LegTerms {
 }
 
 const NONE: readonly PoolNode[] = []
+const NO_LEGS: readonly Leg[] = []
 
 export class Exchange implements Carrier, LegOwner {
   private readonly terms: ExchangeTerms
@@ -37,6 +39,10 @@ export class Exchange implements Carrier, LegOwner {
   /** Calls that have not landed. */
   private open: readonly Flight[]
   private leg: Leg | undefined
+  /** Requests to other nodes, because that one takes long. */
+  private hedges = NO_LEGS
+  private hedgesLeft: number
+  private hedgeTimer: NodeJS.Timeout | undefined
   private tried = NONE
   private retriesLeft: number
   /** Nodes that said they could not answer a call. Whether that was their fault shows when another node answers. */
@@ -50,6 +56,7 @@ export class Exchange implements Carrier, LegOwner {
     this.deadlineAt = deadlineAt
     this.isRead = flights.every((flight) => flight.needs.isRead)
     this.retriesLeft = terms.spec.retries
+    this.hedgesLeft = terms.hedgeDelays !== undefined && this.isRead ? terms.hedgeDelays.max : 0
   }
 
   start(): void {
@@ -61,19 +68,54 @@ export class Exchange implements Carrier, LegOwner {
   }
 
   deserted(): void {
-    if (this.open.every((flight) => flight.hasLanded || flight.isDeserted)) this.leg?.drop()
+    if (this.open.every((flight) => flight.hasLanded || flight.isDeserted)) this.dropAll()
   }
 
   ended(leg: Leg, answers: readonly Answer[], faults: readonly (NodeFault | undefined)[]): void {
     const { flights, node } = leg
-    for (let i = 0; i < flights.length; i++) this.take(node, flights[i]!, answers[i]!, faults[i])
-    if (flights.every((flight) => flight.hasLanded)) return
+    if (leg === this.leg) this.leg = undefined
+    else this.hedges = this.hedges.filter((other) => other !== leg)
+    for (let i = 0; i < flights.length; i++) if (!flights[i]!.hasLanded) this.take(node, flights[i]!, answers[i]!, faults[i])
+    if (this.open.every((flight) => flight.hasLanded)) return this.dropAll()
+    this.tried = [...this.tried, node]
+    if (this.leg !== undefined || this.hedges.length > 0) return // they carry what is left
+    clearTimeout(this.hedgeTimer)
     this.open = this.open.filter((flight) => !flight.hasLanded)
-    this.again(node)
+    this.again()
+  }
+
+  /** Asks another node too, where there is one that is well. */
+  hedge(): void {
+    const { terms } = this
+    if (!terms.budget.hasRoom(terms.monotonicMs())) return
+    const asked = this.leg === undefined ? this.hedges : [this.leg, ...this.hedges]
+    const node = terms.pick(this.wish, [...this.tried, ...asked.map((leg) => leg.node)], false)
+    if (node === undefined) return
+    terms.budget.spend()
+    terms.counts.hedges.value++
+    this.hedgesLeft--
+    const flights = this.open.filter((flight) => !flight.hasLanded && !flight.isDeserted)
+    const leg = new Leg(this, node, flights, terms, this.deadlineAt)
+    this.hedges = [...this.hedges, leg]
+    if (this.hedgesLeft > 0) this.hedgeLater()
+    leg.send(this.context.rewrite)
+  }
+
+  private hedgeLater(): void {
+    const afterMs = this.terms.hedgeDelays?.afterMs(this.open)
+    if (afterMs !== undefined) this.hedgeTimer = setTimeout(hedge, afterMs, this)
+  }
+
+  /** Lets go of all that is under way. */
+  private dropAll(): void {
+    if (this.hedgeTimer !== undefined) clearTimeout(this.hedgeTimer)
+    this.leg?.drop()
+    for (const leg of this.hedges) leg.drop()
   }
 
   private send(node: PoolNode): void {
     this.leg = new Leg(this, node, this.open, this.terms, this.deadlineAt)
+    if (this.hedgesLeft > 0) this.hedgeLater()
     // Only a first attempt shares a socket: what ended it may be an answer to this very call, and over HTTP a call fails alone.
     const link = this.tried === NONE ? this.terms.socketTo(node, this.context) : undefined
     if (link === undefined) this.leg.send(this.context.rewrite)
@@ -100,8 +142,7 @@ export class Exchange implements Carrier, LegOwner {
   }
 
   /** Asks for what is left once more, where that is allowed, and lands the rest. */
-  private again(last: PoolNode): void {
-    this.tried = [...this.tried, last]
+  private again(): void {
     const now = this.terms.monotonicMs()
     const mayTry = this.retriesLeft > 0 && now < this.deadlineAt && this.terms.budget.hasRoom(now)
     let node: PoolNode | undefined
@@ -128,4 +169,8 @@ export class Exchange implements Carrier, LegOwner {
       flight.land(failure.refusal)
     }
   }
+}
+
+function hedge(exchange: Exchange): void {
+  exchange.hedge()
 }

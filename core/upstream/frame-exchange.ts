@@ -7,7 +7,7 @@ import { flightKey } from './departures.ts'
 import { failures } from './failures.ts'
 import { Flight } from './flight.ts'
 import type { RpcRequest } from '../jsonrpc/frame.ts'
-import type { ExchangeContext } from '../pipeline/ports.ts'
+import type { ExchangeContext, Room } from '../pipeline/ports.ts'
 import type { Outcome } from '../plugin/outcome.ts'
 import type { Call } from '../plugin/session.ts'
 import type { UpstreamCounts } from './counts.ts'
@@ -23,6 +23,7 @@ export interface FrameTerms {
   readonly spec: UpstreamSpec
   readonly needs: Needs
   readonly counts: UpstreamCounts
+  readonly room: Room
   readonly monotonicMs: () => number
   /** Reads under way that others may join; undefined where every call travels for itself. */
   readonly departures: Departures | undefined
@@ -38,6 +39,8 @@ export interface FrameTerms {
 interface Party {
   readonly wish: Wish
   readonly flights: Flight[]
+  /** So many may. */
+  readonly max: number
 }
 
 export class FrameExchange implements Passenger {
@@ -50,6 +53,7 @@ export class FrameExchange implements Passenger {
   private readonly outcomes: Outcome[] = []
   private readonly flights: Flight[] = []
   private left: number
+  private heldBytes = 0
 
   constructor(
     requests: readonly RpcRequest[],
@@ -79,6 +83,7 @@ export class FrameExchange implements Passenger {
     if (by !== undefined) this.terms.heard?.(this.requests[number]!.method, this.calls[number], outcome, by)
     this.outcomes[number] = outcome
     if (--this.left === 0) this.finish(this.outcomes)
+    else if (outcome.kind !== 'refusal') this.hold(outcome.payload.length)
   }
 
   private boardOne(number: number): void {
@@ -90,14 +95,16 @@ export class FrameExchange implements Passenger {
 
   /** Finds a flight for each of these calls, and sends those that are new. */
   private board(numbers: Iterable<number>): void {
+    const { spec } = this.terms
     const parties: Party[] = []
     for (const number of numbers) {
       const needs = this.terms.needs.of(this.requests[number]!.method)
       const wish = this.terms.wishFor(needs, this.calls[number])
       const flight = this.flightFor(number, needs, wish)
       if (flight === undefined) continue
-      const party = parties.find((other) => isEqual(other.wish, wish))
-      if (party === undefined) parties.push({ wish, flights: [flight] })
+      const max = needs.isRawTransaction && spec.broadcast > 1 ? 1 : spec.batch.max
+      const party = max === 1 ? undefined : parties.find((other) => other.flights.length < other.max && isEqual(other.wish, wish))
+      if (party === undefined) parties.push({ wish, flights: [flight], max })
       else party.flights.push(flight)
     }
     for (const { wish, flights } of parties) this.terms.depart(flights, wish, this.context, this.deadlineAt)
@@ -126,8 +133,15 @@ export class FrameExchange implements Passenger {
     this.finish(this.requests.map(() => failures['client-gone'].refusal))
   }
 
+  /** Counts answers that wait for others. */
+  private hold(bytes: number): void {
+    this.heldBytes += bytes
+    this.terms.room.heldBytes.value += bytes
+  }
+
   private finish(outcomes: readonly Outcome[]): void {
     this.context.cancel = undefined
+    this.hold(-this.heldBytes)
     this.resolve(outcomes)
   }
 }

@@ -7,6 +7,7 @@ import type { UpstreamRequest } from '../plugin/session.ts'
 import type { AttemptOwner, AttemptTerms, Carried } from './http-attempt.ts'
 import type { Answer } from './failures.ts'
 import type { Flight } from './flight.ts'
+import type { HedgeDelays } from './hedge-delays.ts'
 import type { NodeFault } from './node-errors.ts'
 import type { PoolNode } from './pool-node.ts'
 import type { Link } from './socket/link.ts'
@@ -17,6 +18,8 @@ export interface LegTerms extends AttemptTerms {
   takeIds(count: number): number
   /** Whether there is more than one node. The only one is better than none, as long as it answers at all. */
   readonly hasSpare: boolean
+  /** When reads are asked of another node too; undefined for never. */
+  readonly hedgeDelays: HedgeDelays | undefined
 }
 
 /** Who sent it. */
@@ -38,6 +41,8 @@ export class Leg implements AttemptOwner {
   private readonly owner: LegOwner
   private readonly terms: LegTerms
   private readonly deadlineAt: number
+  /** Whether anybody wants to know how long it took. */
+  private readonly isTimed: boolean
   private readonly startedAt: number
   private http: HttpAttempt | undefined
   private socket: SocketAttempt | undefined
@@ -48,7 +53,8 @@ export class Leg implements AttemptOwner {
     this.flights = flights
     this.terms = terms
     this.deadlineAt = deadlineAt
-    this.startedAt = terms.spec.type === 'ewma' ? terms.monotonicMs() : 0
+    this.isTimed = terms.spec.type === 'ewma' || terms.hedgeDelays?.isLearning === true
+    this.startedAt = this.isTimed ? terms.monotonicMs() : 0
   }
 
   send(rewrite: UpstreamRequest): void {
@@ -69,12 +75,12 @@ export class Leg implements AttemptOwner {
   drop(): void {
     this.http?.drop()
     this.socket?.drop()
-    this.time()
+    if (this.isTimed) this.time(false)
     this.node.health.released()
   }
 
   attempted(answers: readonly Answer[]): void {
-    this.time()
+    if (this.isTimed) this.time(answers[0]?.kind !== 'failure')
     const status = this.http?.status ?? 0
     let faults = NONE
     for (let i = 0; i < answers.length; i++) {
@@ -85,10 +91,12 @@ export class Leg implements AttemptOwner {
     this.owner.ended(this, answers, faults)
   }
 
-  private time(): void {
-    if (this.terms.spec.type !== 'ewma') return
+  private time(isAnswered: boolean): void {
+    const { spec, hedgeDelays } = this.terms
     const now = this.terms.monotonicMs()
-    this.node.latency.observe(now - this.startedAt, now)
+    const ms = now - this.startedAt
+    hedgeDelays?.took(this.flights, ms, isAnswered)
+    if (spec.type === 'ewma') this.node.latency.observe(ms, now)
   }
 
   /** One request is one vote, however many calls it carried. */

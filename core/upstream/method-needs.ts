@@ -4,6 +4,7 @@
  */
 import { patternMap } from '../plugin/method-patterns.ts'
 import { ETHEREUM_RULES } from './ethereum-rules.ts'
+import { isRawTransaction } from './raw-transaction.ts'
 import { isReadOnly } from './read-only.ts'
 import type { Candidates, Pool } from './pool.ts'
 import type { MethodRule, Rules } from './spec.ts'
@@ -12,6 +13,8 @@ import type { PatternMap } from '../plugin/method-patterns.ts'
 /** What is known of a method. */
 export interface MethodNeeds {
   readonly isRead: boolean
+  /** Whether it sends a signed transaction. */
+  readonly isRawTransaction: boolean
   /** The nodes that can answer it, but for those below. */
   readonly candidates: Candidates
   /** The nodes that can answer it at an old block, and the position of the param that names the block. */
@@ -60,9 +63,9 @@ export class Needs {
     const tags = rule?.tags.filter((tag) => this.tags.has(tag)) ?? []
     const serving = this.pool.candidates((node) => node.serves(method))
     const able = tags.length === 0 ? serving : this.pool.candidates((node) => node.serves(method) && node.has(tags))
-    const isRead = isReadOnly(method)
-    if (rule?.block === undefined || able === serving) return { isRead, candidates: able, old: undefined }
-    return { isRead, candidates: serving, old: { block: rule.block, candidates: able } }
+    const what = { isRead: isReadOnly(method), isRawTransaction: isRawTransaction(method) }
+    if (rule?.block === undefined || able === serving) return { ...what, candidates: able, old: undefined }
+    return { ...what, candidates: serving, old: { block: rule.block, candidates: able } }
   }
 }
 

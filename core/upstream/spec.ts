@@ -69,6 +69,22 @@ export interface ActiveSpec {
   readonly failures: number
 }
 
+/** When a read is asked of another node before the first has answered. */
+export interface HedgeSpec {
+  /** After so many milliseconds, or after what so large a part of a method's answers took (0.95). */
+  readonly after: { readonly ms: number } | { readonly part: number }
+  /** Further requests for one call. */
+  readonly max: number
+}
+
+/** How the calls of batches travel. */
+export interface BatchSpec {
+  /** Calls in one request to a node. */
+  readonly max: number
+  /** How long a read waits for others to travel with; 0 is for none but those of its own frame. */
+  readonly waitMs: number
+}
+
 /** One upstream. */
 export interface UpstreamSpec {
   readonly id: string
@@ -98,6 +114,11 @@ export interface UpstreamSpec {
   readonly rules: Rules | undefined
   /** Whether reads that are the same and under way at the same moment are one request to a node. */
   readonly coalesce: boolean
+  /** Undefined is never. */
+  readonly hedge: HedgeSpec | undefined
+  /** Nodes that a signed transaction is sent to at once. */
+  readonly broadcast: number
+  readonly batch: BatchSpec
   readonly passive: PassiveSpec
   /** Undefined where nodes are not looked at. */
   readonly active: ActiveSpec | undefined

@@ -1,11 +1,14 @@
 /** Nodes that stand in for each other: the pipeline's port, filled over HTTP and WebSocket. */
 import { lastSeenBlock } from '../plugin/slots.ts'
 import { callTemplate } from '../plugin/template.ts'
+import { Broadcast } from './broadcast.ts'
 import { UpstreamCounts } from './counts.ts'
 import { Departures } from './departures.ts'
 import { Exchange } from './exchange.ts'
 import { failures } from './failures.ts'
 import { FrameExchange } from './frame-exchange.ts'
+import { Gathering } from './gathering.ts'
+import { HedgeDelays } from './hedge-delays.ts'
 import { HttpNode } from './http-node.ts'
 import { LastSeen } from './last-seen.ts'
 import { Needs } from './method-needs.ts'
@@ -77,6 +80,9 @@ export class NodeUpstream implements Upstream, ExchangeTerms, FrameTerms, Follow
   readonly needs: Needs
   readonly budget = new RetryBudget()
   readonly departures: Departures | undefined
+  readonly hedgeDelays: HedgeDelays | undefined
+  /** Where reads wait for others; undefined where none does. */
+  private readonly gathering: Gathering | undefined
   private readonly nodes: readonly PoolNode[]
   private readonly pool: Pool
   private readonly key: Template<Call> | undefined
@@ -108,6 +114,8 @@ export class NodeUpstream implements Upstream, ExchangeTerms, FrameTerms, Follow
     this.pool = new Pool(this.nodes, spec.type, this.monotonicMs)
     this.needs = new Needs(this.pool, spec.rules)
     this.departures = spec.coalesce ? new Departures() : undefined
+    this.hedgeDelays = spec.hedge && new HedgeDelays(spec.hedge)
+    this.gathering = spec.batch.waitMs === 0 ? undefined : new Gathering(spec.batch, (...party) => this.send(...party))
     this.key = spec.type === 'chash' ? callTemplate(spec.key) : undefined
     this.lastSeen = spec.finality ? new LastSeen() : undefined
     const wantsHeads = spec.finality || this.needs.wantsHead
@@ -169,7 +177,9 @@ export class NodeUpstream implements Upstream, ExchangeTerms, FrameTerms, Follow
   }
 
   depart(flights: readonly Flight[], wish: Wish, context: ExchangeContext, deadlineAt: number): void {
-    new Exchange(flights, wish, context, this, deadlineAt).start()
+    const first = flights[0]!
+    if (this.spec.broadcast > 1 && first.needs.isRawTransaction) new Broadcast(first, wish, context, this, deadlineAt).start()
+    else if (this.gathering?.take(flights, wish, context, deadlineAt) !== true) this.send(flights, wish, context, deadlineAt)
   }
 
   pick(wish: Wish, tried: readonly PoolNode[], isRead: boolean): PoolNode | undefined {
@@ -209,6 +219,10 @@ export class NodeUpstream implements Upstream, ExchangeTerms, FrameTerms, Follow
     this.sockets.close()
     for (const node of this.nodes) node.health.stop()
     await Promise.all(this.nodes.map((node) => node.http.close()))
+  }
+
+  private send(flights: readonly Flight[], wish: Wish, context: ExchangeContext, deadlineAt: number): void {
+    new Exchange(flights, wish, context, this, deadlineAt).start()
   }
 
   private call(requests: readonly RpcRequest[], calls: readonly Call[], context: ExchangeContext): Promise<readonly Outcome[]> {

@@ -21,6 +21,9 @@ upstreams:
     nodes: [{ url: http://127.0.0.1:8545, id: a, methods: [eth_*], tags: [archive] }]
     rules: rules.yaml
     coalesce: false
+    hedge: { after: p99, max: 2 }
+    broadcast: 3
+    batch: { max: 1, wait: 5ms }
     finality: true
     checks:
       active: { interval: 500ms, chain_id: 1, max_lag: 3 }
@@ -35,6 +38,9 @@ upstreams:
       nodes: [{ id: 'a', methods: ['eth_*'], tags: ['archive'] }],
       rules: { recentBlocks: 128, methods: { 'state_*': { tags: ['archive'], block: 0 }, trace: { tags: ['trace'], block: undefined } } },
       coalesce: false,
+      hedge: { after: { part: 0.99 }, max: 2 },
+      broadcast: 3,
+      batch: { max: 1, waitMs: 5 },
       finality: true,
       active: { intervalMs: 500, timeoutMs: 1000, chainId: 1, maxLag: 3, successes: 1, failures: 3 },
       passive: { failures: 5, ratio: 0.2, coolDownMs: 250 },

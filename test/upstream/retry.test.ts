@@ -227,6 +227,7 @@ test('attempts, retries, failures, time and what is in flight are counted, and n
   expect(text.split('\n').filter((line) => /^tollgate_upstream_(?!duration_seconds_(bucket|sum)|sockets|subscriptions|stray)/.test(line))).toEqual([
     'tollgate_upstream_attempts_total{upstream="mainnet"} 3',
     'tollgate_upstream_retries_total{upstream="mainnet"} 1',
+    'tollgate_upstream_hedges_total{upstream="mainnet"} 0',
     'tollgate_upstream_in_flight{upstream="mainnet"} 0',
     'tollgate_upstream_coalesced_total{upstream="mainnet"} 0',
     'tollgate_upstream_duration_seconds_count{upstream="mainnet"} 3',
