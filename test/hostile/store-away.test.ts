@@ -54,8 +54,8 @@ function greed(gateways: readonly GatewayProcess[], until: AbortSignal): Promise
       const headers = { apikey: 'key-of-greedy', 'content-type': 'application/json' }
       const answer = await fetch(`${url}/eth`, { method: 'POST', headers, body: '{"jsonrpc":"2.0","id":1,"method":"eth_blockNumber"}' })
       await answer.text()
+      expect([200, 429]).toContain(answer.status)
       if (answer.status === 200) served.push(Date.now())
-      else expect(answer.status).toBe(429)
       await delay(20)
     }
   }
@@ -134,6 +134,8 @@ test('a Redis that is killed under load for ten seconds and comes back empty cos
   // Each machine has a copy, of no more than that.
   for (const gateway of gateways) gateway.signal('SIGTERM')
   for (const { ended } of gateways) expect(await ended).toEqual({ code: 0, signal: undefined })
-  const copied = gateways.flatMap(({ dir }) => [...recordedUsage(`${dir}/data`)]).filter(([username]) => username !== 'greedy')
-  expect(copied.filter(([username, used]) => used > month.get(username)!)).toEqual([])
+  for (const { dir } of gateways) {
+    const copied = recordedUsage(`${dir}/data`)
+    expect(load.clients.filter(({ username }) => (copied.get(username) ?? 0) > month.get(username)!)).toEqual([])
+  }
 })
