@@ -3,25 +3,29 @@
  * What serves is this process, or worker processes (worker.ts) of which this one is the primary. Nothing but main.ts
  * imports it.
  */
+import { randomBytes } from 'node:crypto'
 import { availableParallelism } from 'node:os'
 import { extname } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { startAdmin } from './admin/server.ts'
 import { formatProblem } from './config/problem.ts'
 import { buildSnapshot } from './config/snapshot.ts'
+import { digestOfContent } from './config/sources.ts'
 import { watchFiles } from './config/watch.ts'
 import { openMeter } from './meter/open.ts'
 import { openPrimary } from './meter/open-primary.ts'
 import { coreMetrics } from './observe/core-metrics.ts'
 import { openLog } from './observe/log.ts'
 import { createMetrics } from './observe/metrics.ts'
+import { Peers } from './peers/peers.ts'
+import { openRedisChannel } from './peers/redis-channel.ts'
 import { Service } from './service.ts'
 import { Workforce } from './workers/workforce.ts'
 import { Chains } from './upstream/chains.ts'
 import type { AddressInfo } from 'node:net'
 import type { AdminListener } from './admin/server.ts'
 import type { Problem } from './config/problem.ts'
-import type { Content, ListenAddress, Settings, Snapshot, SnapshotDeps, SnapshotResult } from './config/snapshot.ts'
+import type { Content, ListenAddress, Settings, Snapshot, SnapshotDeps, SnapshotResult, StoreSpec } from './config/snapshot.ts'
 import type { FileWatch } from './config/watch.ts'
 import type { CoreMetrics } from './observe/core-metrics.ts'
 import type { Log } from './observe/log.ts'
@@ -111,7 +115,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   if (snapshot === undefined) throw new ConfigurationError(loaded.problems)
   log.follow(snapshot.settings.log)
   const parts: Parts = { options, deps, registry, metrics, chains, stop, log }
-  const gateway = new RunningGateway(parts, await engineOf(parts, snapshot, loaded.content), snapshot)
+  const gateway = new RunningGateway(parts, await engineOf(parts, snapshot, loaded.content), snapshot, loaded.content)
   try {
     await gateway.start(loaded, snapshot)
   } catch (error) {
@@ -191,17 +195,21 @@ class RunningGateway implements Gateway {
   private readonly parts: Parts
   private readonly engine: Engine
   private generation: number
+  /** Of the configuration that serves. */
+  private content: Content
+  private peers: Peers | undefined
   private isListening = false
   private admin: AdminListener | undefined
   private watch: FileWatch | undefined
   private reloading: Promise<boolean> | undefined
   private stopped: Promise<void> | undefined
 
-  constructor(parts: Parts, engine: Engine, { generation }: Snapshot) {
+  constructor(parts: Parts, engine: Engine, { generation }: Snapshot, content: Content) {
     this.parts = parts
     this.engine = engine
     this.log = parts.log
     this.generation = generation
+    this.content = content
   }
 
   get address(): AddressInfo {
@@ -212,7 +220,7 @@ class RunningGateway implements Gateway {
     return this.admin!.address
   }
 
-  async start({ files, warnings }: SnapshotResult, { settings }: Snapshot): Promise<void> {
+  async start({ files, warnings }: SnapshotResult, { settings, disabled }: Snapshot): Promise<void> {
     this.admin = await startAdmin(
       {
         notReady: () => this.notReady(),
@@ -229,6 +237,21 @@ class RunningGateway implements Gateway {
     const { workers } = this.engine
     this.log.info({ listen: text(this.address), admin: text(this.adminAddress), workers, generation: this.generation }, 'listening')
     reportWarnings(this.log, warnings)
+    this.peers = this.meet(settings.store)
+    this.peers?.tell(digestOfContent(this.content), disabled)
+  }
+
+  /** Gets in touch with other gateways on the same store. */
+  private meet(store: StoreSpec): Peers | undefined {
+    if (store.kind === 'memory') return undefined
+    const { metrics, log } = this.parts
+    return new Peers({
+      open: (events) => openRedisChannel(store, events),
+      gateway: randomBytes(9).toString('base64url'),
+      log,
+      shown: metrics.peers,
+      onRevoked: () => void this.inTurn(() => this.revokeNow()),
+    })
   }
 
   private notReady(): readonly string[] {
@@ -246,7 +269,11 @@ class RunningGateway implements Gateway {
   }
 
   reload(): Promise<boolean> {
-    const next = (this.reloading ?? Promise.resolve()).then(() => this.reloadNow())
+    return this.inTurn(() => this.reloadNow())
+  }
+
+  private inTurn(work: () => Promise<boolean>): Promise<boolean> {
+    const next = (this.reloading ?? Promise.resolve()).then(work)
     this.reloading = next
     return next
   }
@@ -256,7 +283,7 @@ class RunningGateway implements Gateway {
     if (this.isDraining()) return false
     const { options, deps, metrics } = this.parts
     const generation = this.generation + 1
-    const { snapshot, problems, warnings, files, content } = await buildSnapshot(options.configFile, { ...deps, generation })
+    const { snapshot, problems, warnings, files, content } = await buildSnapshot(options.configFile, { ...deps, generation, revoked: this.revoked })
     this.watch?.update(files)
     const wrong = snapshot === undefined ? problems.map(formatProblem) : this.logProblems(snapshot.settings)
     this.noteOutcome(wrong.length === 0)
@@ -266,12 +293,37 @@ class RunningGateway implements Gateway {
       return false
     }
     metrics.config.reloaded.value++
-    this.generation = generation
-    const late = await this.engine.use(snapshot, content)
-    if (late.length > 0) this.log.error({ problems: late }, 'configuration refused by a worker, its last good one serves on there')
-    this.noteOutcome(late.length === 0)
+    const isWhole = await this.use(snapshot, content)
+    this.noteOutcome(isWhole)
     this.log.info({ generation }, 'configuration reloaded')
     reportWarnings(this.log, warnings)
+    return isWhole
+  }
+
+  /** Consumers that other gateways have revoked. */
+  private get revoked(): readonly string[] {
+    return this.peers?.revoked ?? []
+  }
+
+  /** Has the configuration that serves go on without the consumers that are revoked elsewhere. Never rejects. */
+  private async revokeNow(): Promise<boolean> {
+    if (this.isDraining()) return false
+    const { options, deps, metrics } = this.parts
+    const generation = this.generation + 1
+    const { snapshot, content } = await buildSnapshot(options.configFile, { ...deps, generation, content: this.content, revoked: this.revoked })
+    if (snapshot === undefined) return false // it was good before
+    const isWhole = await this.use(snapshot, content)
+    metrics.config.generation.value = generation
+    return isWhole
+  }
+
+  /** Answers whether all of it is in use everywhere. */
+  private async use(snapshot: Snapshot, content: Content): Promise<boolean> {
+    this.generation = snapshot.generation
+    this.content = content
+    const late = await this.engine.use(snapshot, content)
+    if (late.length > 0) this.log.error({ problems: late }, 'configuration refused by a worker, its last good one serves on there')
+    this.peers?.tell(digestOfContent(content), snapshot.disabled)
     return late.length === 0
   }
 
@@ -305,6 +357,7 @@ class RunningGateway implements Gateway {
 
   private async drain(): Promise<void> {
     this.watch?.close()
+    this.peers?.close()
     await this.engine.drain()
     this.parts.stop.abort()
     await this.admin?.close()

@@ -17,6 +17,7 @@ const WALLS: Readonly<Record<string, readonly string[]>> = {
   config: ['plugin', 'jsonrpc', 'pipeline/chain.ts', 'type pipeline', 'type upstream/spec.ts', 'route/pattern.ts'],
   observe: ['plugin'],
   admin: ['plugin', 'observe', 'type upstream'],
+  peers: ['plugin', 'meter/redis-client.ts'],
   workers: ['plugin', 'observe', 'type meter', 'type config/snapshot.ts'],
 }
 

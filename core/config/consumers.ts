@@ -21,6 +21,8 @@ type AnyCredential = Credential<Readonly<Record<string, unknown>>>
 /** What is known of consumers. Of the disabled ones nothing is: to the outside their keys are like keys that never were. */
 export interface Registry {
   readonly consumers: ReadonlyMap<string, Consumer>
+  /** Usernames of those that are disabled here. */
+  readonly disabled: readonly string[]
   /** By plugin: the credentials, and the position of each one's consumer. */
   readonly credentials: ReadonlyMap<string, { readonly list: readonly AnyCredential[]; readonly at: readonly number[] }>
   /** Plugins that consumers bring, by username. */
@@ -34,6 +36,8 @@ interface Context {
   readonly plans: ReadonlyMap<string, Plan>
   /** Ids of all plans, of those with problems too. */
   readonly planIds: ReadonlySet<string>
+  /** Usernames of those that are disabled elsewhere. */
+  readonly revoked: ReadonlySet<string>
   readonly pluginTimeoutMs: number
 }
 
@@ -67,6 +71,7 @@ export async function readConsumers(items: readonly unknown[], context: Context)
 
 class ConsumerReader implements Registry {
   readonly consumers = new Map<string, Consumer>()
+  readonly disabled: string[] = []
   readonly credentials = new Map<string, { list: AnyCredential[]; at: number[] }>()
   readonly own: (readonly [string, PluginEntries])[] = []
   private readonly usernames = new Set<string>()
@@ -77,7 +82,7 @@ class ConsumerReader implements Registry {
   }
 
   read(item: unknown, at: number): void {
-    const { document, problems, plans, planIds } = this.context
+    const { document, problems, plans, planIds, revoked } = this.context
     const path = ['consumers', at]
     const isSound = judge(ConsumerSchema, item, { in: document, path }, problems).length === 0
     if (!isSound) {
@@ -90,8 +95,10 @@ class ConsumerReader implements Registry {
     if (this.usernames.has(yaml.username)) problems.add('error', document, [...path, 'username'], `another consumer has the username ${yaml.username}`)
     this.usernames.add(yaml.username)
     const consumer = toConsumer(yaml, yaml.plan === undefined ? undefined : plans.get(yaml.plan))
-    if (!yaml.disabled) this.consumers.set(yaml.username, consumer)
-    this.readPlugins(yaml.plugins, [...path, 'plugins'], yaml.disabled ? undefined : consumer, at)
+    if (yaml.disabled) this.disabled.push(yaml.username)
+    const isOut = yaml.disabled || revoked.has(yaml.username)
+    if (!isOut) this.consumers.set(yaml.username, consumer)
+    this.readPlugins(yaml.plugins, [...path, 'plugins'], isOut ? undefined : consumer, at)
   }
 
   /** Without a consumer the entries are only checked. */

@@ -139,8 +139,10 @@ export interface Snapshot {
   readonly settings: Settings
   readonly upstreams: readonly UpstreamSpec[]
   readonly plans: ReadonlyMap<string, Plan>
-  /** By username. A disabled consumer is not among them. */
+  /** By username. A disabled consumer is not among them, and neither is one that another gateway has revoked. */
   readonly consumers: ReadonlyMap<string, Consumer>
+  /** Usernames of those that the configuration disables. */
+  readonly disabled: readonly string[]
   /** By username; only consumers that bring plugins of their own. */
   readonly consumerPlugins: ReadonlyMap<string, ConsumerPlugins>
   readonly routes: readonly CompiledRoute[]
@@ -154,8 +156,10 @@ export interface FileVersion {
   readonly digest: string
 }
 
-/** What the files of a configuration held when it was read, by absolute path: enough to build the same snapshot again. */
+/** What the files of a configuration held when it was read, by absolute path, and who was revoked: enough to build the same snapshot again. */
 export interface Content {
+  /** Consumers that other gateways disable. */
+  readonly revoked: readonly string[]
   readonly texts: ReadonlyMap<string, string>
   readonly directories: ReadonlyMap<string, readonly DirectoryEntry[]>
 }
@@ -173,6 +177,8 @@ export interface SnapshotDeps {
   readonly generation: number
   /** What the files hold, where they are not to be read. */
   readonly content?: Content
+  /** Consumers that other gateways disable; where it is not said, those of the content. */
+  readonly revoked?: readonly string[]
   /** The wall clock in epoch milliseconds. */
   now(): number
   /** The log of a plugin, by its name. */
@@ -200,19 +206,20 @@ export interface SnapshotResult {
 export async function buildSnapshot(file: string, deps: SnapshotDeps): Promise<SnapshotResult> {
   const problems = new Problems()
   const sources = new Sources(file, deps.env, problems, deps.content)
-  const snapshot = await assemble(sources, problems, deps)
+  const revoked = deps.revoked ?? deps.content?.revoked ?? []
+  const snapshot = await assemble(sources, problems, deps, new Set(revoked))
   const errors = problems.list('error')
   return {
     snapshot: errors.length > 0 ? undefined : snapshot,
     problems: errors,
     warnings: problems.list('warning'),
     files: sources.versions(),
-    content: sources.content,
+    content: { ...sources.content, revoked },
   }
 }
 
 /** Looks at everything, whatever problems there are. */
-async function assemble(sources: Sources, problems: Problems, deps: SnapshotDeps): Promise<Snapshot | undefined> {
+async function assemble(sources: Sources, problems: Problems, deps: SnapshotDeps, revoked: ReadonlySet<string>): Promise<Snapshot | undefined> {
   const document = await sources.main()
   if (document.value === undefined) return undefined
   const draft = new Draft(document, problems)
@@ -226,9 +233,9 @@ async function assemble(sources: Sources, problems: Problems, deps: SnapshotDeps
   const catalogue = new Map(plugins.map((plugin) => [plugin.name, plugin]))
   const plans = new Map(draft.items('plans').map(([, yaml]) => [yaml.id, toPlan(yaml)]))
   const { pluginTimeoutMs = PLUGIN_TIMEOUT_MS } = deps
-  const context = { catalogue, document, problems, plans, planIds: draft.ids('plans'), pluginTimeoutMs }
+  const context = { catalogue, document, problems, plans, planIds: draft.ids('plans'), revoked, pluginTimeoutMs }
   const registry = await readConsumers(draft.consumers(), context)
-  const { consumers } = registry
+  const { consumers, disabled } = registry
   const credentials = await buildIndexes(registry, context)
   const trustedProxies = settings?.trustedProxies ?? []
   const workshop = new Workshop({ catalogue, document, sources, problems, deps, trustedProxies, consumers, credentials })
@@ -236,7 +243,9 @@ async function assemble(sources: Sources, problems: Problems, deps: SnapshotDeps
   const routes = await assembly.routes()
   const consumerPlugins = await assembly.consumerPlugins(registry)
   const upstreams = await readUpstreams(draft, document, sources, problems)
-  return settings && { generation: deps.generation, settings: freeze(settings), upstreams: freeze(upstreams), plans, consumers, consumerPlugins, routes }
+  return (
+    settings && { generation: deps.generation, settings: freeze(settings), upstreams: freeze(upstreams), plans, consumers, disabled, consumerPlugins, routes }
+  )
 }
 
 async function ownPlugins(draft: Draft, document: Document, sources: Sources, problems: Problems, deps: SnapshotDeps): Promise<AnyPlugin[]> {

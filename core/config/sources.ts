@@ -37,7 +37,7 @@ export class Sources {
   }
 
   /** What was read so far. */
-  get content(): Content {
+  get content(): Omit<Content, 'revoked'> {
     return { texts: this.texts, directories: this.directories }
   }
 
@@ -136,6 +136,12 @@ async function entriesOf(path: string): Promise<DirectoryEntry[]> {
 function unreadable(error: unknown): string {
   const { code } = error as NodeJS.ErrnoException
   return code === 'ENOENT' ? 'does not exist' : `cannot be read (${code})`
+}
+
+/** What tells one configuration from another, wherever its files lie. */
+export function digestOfContent({ texts, directories }: Content): string {
+  const parts = [...Array.from(texts.values(), digestOf), ...Array.from(directories.values(), (entries) => digestOfNames(entries.map(({ name }) => name)))]
+  return digestOf(parts.toSorted().join('\n'))
 }
 
 /** What tells one content from another. */

@@ -39,7 +39,7 @@ type Runner = Record<ScriptName, (keys: number, ...args: (string | number)[]) =>
 
 /** Connects, and goes on doing so until it is closed. */
 export function connectRedis(spec: RedisSpec, events: ClientEvents): RedisClient {
-  const client = open(spec)
+  const client = openClient(spec)
   let error: Error | undefined
   client.on('error', (latest: Error) => void (error = latest)) // every failure is told to whoever asked, too
   client.on('ready', () => void reach(client).then(() => events.ready()))
@@ -88,7 +88,8 @@ const COMMON = {
   reconnectOnError: ({ message }: Error) => message.startsWith('READONLY'),
 } satisfies RedisOptions
 
-function open(spec: RedisSpec): Redis | Cluster {
+/** A connection as all of ours are. */
+export function openClient(spec: RedisSpec): Redis | Cluster {
   if (spec.kind === 'redis') return new Redis(spec.url, COMMON)
   const servers = spec.urls.map(partsOf)
   const addresses = servers.map(({ host, port }) => ({ host, port }))

@@ -22,6 +22,12 @@ export interface CoreMetrics {
     /** Those that ended unasked and were replaced. */
     readonly restarts: CounterHandle
   }
+  readonly peers: {
+    /** Gateways on the store, this one included, as far as they are heard. */
+    readonly gateways: CounterHandle
+    /** Those that serve another configuration than this one. */
+    readonly differing: CounterHandle
+  }
   /** Open sessions. */
   readonly sessions: { readonly http: CounterHandle; readonly ws: CounterHandle }
   /** Frames that arrived and are not yet answered. */
@@ -58,6 +64,15 @@ export function coreMetrics(metrics: Metrics, version: string, node: string): Co
     workers: {
       serving: metrics.gauge('tollgate_workers', 'Processes that serve clients.', [])(),
       restarts: metrics.counter('tollgate_worker_restarts_total', 'Worker processes that ended unasked and were replaced.', [])(),
+    },
+    peers: {
+      gateways: metrics.gauge(
+        'tollgate_gateways',
+        'Gateways on the store of budgets, this one included, as far as they are heard; 0 without a store.',
+        [],
+        'max',
+      )(),
+      differing: metrics.gauge('tollgate_gateways_differing', 'Gateways on the store of budgets that serve another configuration than this one.', [], 'max')(),
     },
     sessions: { http: sessions('http'), ws: sessions('ws') },
     frames: { http: frames('http'), ws: frames('ws') },

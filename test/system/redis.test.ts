@@ -1,21 +1,29 @@
 /** Two gateways of two workers each on one Redis, as an operator of several machines runs them. */
 import { Redis } from 'ioredis'
 import { describe, expect, onTestFinished, test } from 'vitest'
+import { WebSocket } from 'ws'
 import { basic, basicFiles } from '../support/gateway.ts'
 import { startGatewayProcess } from '../support/gateway-process.ts'
+import { metric } from '../support/metric.ts'
 import { startRedis, startRedisCluster } from '../support/redis.ts'
 import { startScriptedNode } from '../support/scripted-node.ts'
+import type { Config } from '../support/gateway.ts'
 import type { GatewayProcess } from '../support/gateway-process.ts'
 
 const CONSUMERS = 20
+const SOON = { timeout: 20_000 }
 
 /** Gateways on a store. Every consumer has 50 CU for a day and 1 000 for a month; a call costs one. */
-async function startGateways(store: unknown, lease: 'auto' | 'exact', count = 2): Promise<GatewayProcess[]> {
+async function startGateways(store: unknown, lease: 'auto' | 'exact'): Promise<GatewayProcess[]> {
   const node = await startScriptedNode()
   onTestFinished(() => node.stop())
-  const config = basic({
-    nodeUrl: node.url,
-    plugins: { 'limit-cu': { time_window: 86_400 } },
+  return startAll(configOn(store, lease, node.url))
+}
+
+function configOn(store: unknown, lease: 'auto' | 'exact', nodeUrl: string): Config {
+  return basic({
+    nodeUrl,
+    plugins: { 'limit-cu': { time_window: 86_400 }, 'ws-jsonrpc-proxy': { mode: 'http' } },
     top: {
       workers: 2,
       store,
@@ -25,7 +33,10 @@ async function startGateways(store: unknown, lease: 'auto' | 'exact', count = 2)
       consumers: Array.from({ length: CONSUMERS }, (_, at) => ({ username: `c${at}`, plan: 'free', plugins: { 'key-auth': { key: `key-${at}` } } })),
     },
   })
-  const gateways = await Promise.all(Array.from({ length: count }, () => startGatewayProcess(config, { files: basicFiles })))
+}
+
+async function startAll(config: Config): Promise<GatewayProcess[]> {
+  const gateways = await Promise.all([1, 2].map(() => startGatewayProcess(config, { files: basicFiles })))
   for (const gateway of gateways) onTestFinished(() => gateway.stop())
   return gateways
 }
@@ -88,4 +99,60 @@ describe('two gateways of two workers each', () => {
       expect(served).toBeLessThanOrEqual(50)
     }
   })
+
+  test('refuse a consumer that the configuration of either disables, in every process, with its sockets; and see that they differ', async () => {
+    const redis = await startRedis()
+    onTestFinished(() => redis.stop())
+    const node = await startScriptedNode()
+    onTestFinished(() => node.stop())
+    const config = configOn(redis.url, 'auto', node.url)
+    const [one, other] = (await startAll(config)) as [GatewayProcess, GatewayProcess]
+    const consumers = config['consumers'] as readonly Config[]
+    const without = (...usernames: string[]): Config => ({
+      ...config,
+      consumers: consumers.map((consumer) => ({ ...consumer, disabled: usernames.includes(String(consumer['username'])) })),
+    })
+    const statuses = async (consumer: number): Promise<ReadonlySet<number>> =>
+      new Set((await Promise.all(Array.from({ length: 12 }, () => call(other, consumer)))).map(({ status }) => status))
+    const generation = (number: number): Promise<void> => expect.poll(() => metric(other.adminUrl, 'tollgate_config_generation'), SOON).toBe(number)
+    const sockets = await Promise.all([0, 0, 0, 0, 0, 0, 1].map((consumer) => open(other, consumer)))
+    const closed = Promise.all(sockets.slice(0, 6).map((socket) => new Promise<number>((resolve) => socket.once('close', resolve))))
+    await expect.poll(() => metric(other.adminUrl, 'tollgate_gateways'), SOON).toBe(2)
+
+    await one.write('gateway.yaml', without('c0'))
+    expect(new Set(await closed)).toEqual(new Set([4401]))
+    expect(await statuses(0)).toEqual(new Set([401]))
+    expect(await statuses(1)).toEqual(new Set([200]))
+    expect(sockets[6]!.readyState).toBe(WebSocket.OPEN)
+    expect(await metric(other.adminUrl, 'tollgate_gateways_differing')).toBe(1)
+    expect(await metric(other.adminUrl, 'tollgate_config_generation')).toBe(2)
+
+    // Broken files on this machine are no reason to serve whom another one revokes, nor is a worker that starts anew.
+    await other.write('gateway.yaml', 'listen: [broken')
+    await other.logged('configuration refused, the last good one serves on')
+    await one.write('gateway.yaml', without('c0', 'c2'))
+    await generation(3)
+    expect(await statuses(2)).toEqual(new Set([401]))
+    expect(await metric(other.adminUrl, 'tollgate_config_last_reload_success')).toBe(0)
+    const serving = (): number => other.log.filter(({ msg }) => msg === 'a worker serves').length
+    process.kill(Number(other.log.find(({ msg }) => msg === 'a worker serves')!['pid']), 'SIGKILL')
+    await expect.poll(serving, SOON).toBe(3)
+    expect(await statuses(2)).toEqual(new Set([401]))
+
+    await one.write('gateway.yaml', config)
+    await generation(4)
+    expect(await statuses(2)).toEqual(new Set([200]))
+    await other.write('gateway.yaml', { ...config, drain_timeout: '10s' })
+    await generation(5)
+    expect(await metric(one.adminUrl, 'tollgate_gateways_differing')).toBe(1)
+    await other.write('gateway.yaml', config)
+    await expect.poll(() => metric(one.adminUrl, 'tollgate_gateways_differing'), SOON).toBe(0)
+  })
 })
+
+async function open({ wsUrl }: GatewayProcess, consumer: number): Promise<WebSocket> {
+  const socket = new WebSocket(`${wsUrl}/eth`, { headers: { apikey: `key-${consumer}` } })
+  onTestFinished(() => socket.terminate())
+  await new Promise((resolve, reject) => socket.once('open', resolve).once('error', reject))
+  return socket
+}
