@@ -24,8 +24,8 @@ export interface Channel {
 
 export interface ChannelEvents {
   /** Messages go through, after a time when they may not have. */
-  open(): void
-  heard(text: string): void
+  open(this: void): void
+  heard(this: void, text: string): void
 }
 
 export interface PeersOptions {

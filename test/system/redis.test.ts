@@ -110,7 +110,7 @@ describe('two gateways of two workers each', () => {
     const consumers = config['consumers'] as readonly Config[]
     const without = (...usernames: string[]): Config => ({
       ...config,
-      consumers: consumers.map((consumer) => ({ ...consumer, disabled: usernames.includes(String(consumer['username'])) })),
+      consumers: consumers.map((consumer) => (usernames.includes(String(consumer['username'])) ? Object.assign({}, consumer, { disabled: true }) : consumer)),
     })
     const statuses = async (consumer: number): Promise<ReadonlySet<number>> =>
       new Set((await Promise.all(Array.from({ length: 12 }, () => call(other, consumer)))).map(({ status }) => status))
