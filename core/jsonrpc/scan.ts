@@ -7,6 +7,7 @@
 /** What a scan answers instead of an end position. */
 export const SYNTAX = -1
 export const TOO_DEEP = -2
+export const TOO_MANY = -3
 
 /** No document is scanned deeper than this, whatever the caller asks: the size of the container stack. */
 export const MAX_SCAN_DEPTH = 16_384
@@ -30,6 +31,14 @@ const NULL = Buffer.from('null')
 
 /** 1 where the open container is an object. Scans are synchronous, so one stack serves all. */
 const stack = new Uint8Array(MAX_SCAN_DEPTH + 1)
+
+/** Values that scans have passed, all of them since the start: differences are what counts. Wraps nowhere near 2^53. */
+let passed = 0
+
+/** See `skipValue`; what many scans of one document pass together is the difference of two of these. */
+export function valuesPassed(): number {
+  return passed
+}
 
 /** The byte at a position; 0 past the end, which no JSON text has room for either. */
 export function byteAt(bytes: Uint8Array, at: number): number {
@@ -130,11 +139,13 @@ function skipName(bytes: Uint8Array, at: number): number {
 
 /**
  * Skips one JSON value that starts at `at` (no white space before it). Returns the position after it, SYNTAX,
- * or TOO_DEEP when more than `maxDepth` containers are open at once.
+ * TOO_DEEP when more than `maxDepth` containers are open at once, or TOO_MANY when it holds more than `maxValues` values.
  */
-export function skipValue(bytes: Uint8Array, at: number, maxDepth: number): number {
+export function skipValue(bytes: Uint8Array, at: number, maxDepth: number, maxValues = Infinity): number {
+  const last = passed + maxValues
   let depth = 0
   for (;;) {
+    if (++passed > last) return TOO_MANY
     const c = byteAt(bytes, at)
     if (c === OPEN_BRACE || c === OPEN_BRACKET) {
       if (++depth > maxDepth || depth > MAX_SCAN_DEPTH) return TOO_DEEP

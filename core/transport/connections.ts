@@ -6,9 +6,11 @@
 import { addressList, canonicalAddress } from '../plugin/addresses.ts'
 import { bareAnswer, edge } from './edge.ts'
 import { LINGER_MS } from './linger.ts'
+import { Turn } from './turn.ts'
 import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import type { Refusal } from '../plugin/outcome.ts'
+import type { Door } from './door.ts'
 import type { TransportLimits } from './limits.ts'
 
 /** Requests of one connection that may wait for their answers: no client pipelines more, and each is worked on at once. */
@@ -33,10 +35,24 @@ export class Connection {
   /** An answer has said that it is the last: what still arrives is not read as a request. */
   isEnding = false
   private readonly socket: Duplex
+  private readonly turn: Turn
+  /** Requests that have arrived and wait for the next turn. */
+  private readonly waiting: (() => void)[] = []
   private lastWords: string | undefined
 
-  constructor(socket: Duplex) {
+  constructor(socket: Duplex, monotonicMs: () => number) {
     this.socket = socket
+    this.turn = new Turn(monotonicMs, () => this.goOn())
+  }
+
+  /** Works on a request, after those that came before it, and not before all other connections have had their turn. */
+  work(begin: () => void): void {
+    this.waiting.push(begin)
+    this.goOn()
+  }
+
+  private goOn(): void {
+    while (this.waiting.length > 0 && !this.turn.isOver) this.turn.spend(this.waiting.shift()!)
   }
 
   /** Nothing more can be read: ends the connection with a refusal, after the answers that are under way. Asking again does nothing. */
@@ -73,18 +89,20 @@ export class Connections {
   private readonly counts = new Map<string, number>()
   private readonly isExempt: (address: string) => boolean
   private readonly refused: (why: string) => void
+  private readonly monotonicMs: () => number
   private readonly maxPerAddress: number
 
   /** `exempt` are addresses and CIDRs that may have any number of connections: proxies that carry everybody's. */
-  constructor(limits: TransportLimits, exempt: Iterable<string>, refused: (why: string) => void) {
+  constructor(limits: TransportLimits, exempt: Iterable<string>, door: Door) {
     this.isExempt = addressList(exempt)
-    this.refused = refused
+    this.refused = (why) => door.refusedAtEdge(why)
+    this.monotonicMs = door.pipeline.monotonicMs
     this.maxPerAddress = limits.maxConnectionsPerAddress
   }
 
   of(socket: Duplex): Connection {
     let connection = this.bySocket.get(socket)
-    if (connection === undefined) this.bySocket.set(socket, (connection = new Connection(socket)))
+    if (connection === undefined) this.bySocket.set(socket, (connection = new Connection(socket, this.monotonicMs)))
     return connection
   }
 

@@ -102,7 +102,7 @@ export class HttpSession {
     this.request.on('end', () => {
       if (this.isOver) return
       if (this.connection.arriving === this) this.connection.arriving = undefined
-      this.frame(pieces.take())
+      this.connection.work(() => this.frame(pieces))
     })
     if (this.request.headers.expect !== undefined && this.request.httpVersion === '1.1') this.response.writeContinue()
   }
@@ -113,7 +113,9 @@ export class HttpSession {
     this.door.pipeline.load.heldBytes.value += bytes
   }
 
-  private frame(bytes: Buffer): void {
+  private frame(pieces: Pieces): void {
+    if (this.isOver) return
+    const bytes = pieces.take()
     this.hold(-this.heldBytes) // the frame counts its own
     this.run = new FrameRun(this.session, this.session.requestId, bytes.length, this.door.pipeline, (answer) => this.answer(answer))
     this.run.start(bytes)

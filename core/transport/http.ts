@@ -41,7 +41,7 @@ export interface ListenOptions {
 
 /** Starts to listen. Rejects when the address cannot be listened on. */
 export async function startHttp(door: Door, limits: TransportLimits, { host, port, trustedProxies, reusePort = false }: ListenOptions): Promise<HttpListener> {
-  const connections = new Connections(limits, trustedProxies, (why) => door.refusedAtEdge(why))
+  const connections = new Connections(limits, trustedProxies, door)
   const server = createServer({
     maxHeaderSize: limits.maxHeaderBytes,
     headersTimeout: Math.min(limits.headersTimeoutMs, limits.requestTimeoutMs),

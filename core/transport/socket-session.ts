@@ -8,6 +8,7 @@ import { isPromise } from '../pipeline/hooks.ts'
 import { closeSession, openSession } from '../pipeline/open.ts'
 import { admitPush } from '../pipeline/push.ts'
 import { Outbox } from './outbox.ts'
+import { Turn } from './turn.ts'
 import type { WebSocket } from 'ws'
 import type { Answer } from '../pipeline/answer.ts'
 import type { Notification, Subscriber } from '../pipeline/ports.ts'
@@ -48,11 +49,15 @@ export class SocketSession implements Subscriber, Traffic {
   private readonly outbox: Outbox
   private readonly runs = new Set<FrameRun>()
   private readonly closers: ((code: number, reason: string) => void)[] = []
-  /** Messages that arrived while the socket was already being paused, or while the session is judged anew. */
+  /** Messages that arrived while the socket was already being paused, while the session is judged anew, or while others have their turn. */
   private readonly waiting: Buffer[] = []
+  private readonly turn: Turn
   private callsInFlight = 0
+  /** What makes the request ids of one socket differ. */
+  private framesBegun = 0
   private undecodable = 0
   private unansweredPings = 0
+  private isReleasing = false
   private isJudging = false
   /** A newer snapshot came while the session was judged. */
   private mustJudgeAgain = false
@@ -70,6 +75,7 @@ export class SocketSession implements Subscriber, Traffic {
     this.door = door
     this.gone = gone
     this.outbox = new Outbox(socket, settings, door.pipeline.load, () => this.tooSlow())
+    this.turn = new Turn(door.pipeline.monotonicMs, () => this.release())
     session.traffic = this
     session.subscriber = this
     session.maxAnswerBytes = settings.maxAnswerBytes
@@ -97,29 +103,43 @@ export class SocketSession implements Subscriber, Traffic {
   }
 
   private mustWait(): boolean {
-    return this.isJudging || this.callsInFlight >= this.settings.maxInFlight
+    return this.isJudging || this.turn.isOver || this.callsInFlight >= this.settings.maxInFlight
   }
 
+  /** Keeps a message for later. What a packet held is here at once, however small it was on the way: it counts as held. */
   private hold(data: Buffer): void {
+    const { heldBytes, maxHeldBytes } = this.door.pipeline.load
     this.waiting.push(data)
+    heldBytes.value += data.length
     this.socket.pause()
+    if (heldBytes.value > maxHeldBytes) this.close(TRY_AGAIN_LATER, 'no room for what waits')
   }
 
+  private takeWaiting(): Buffer {
+    const data = this.waiting.shift()!
+    this.door.pipeline.load.heldBytes.value -= data.length
+    return data
+  }
+
+  /** Goes on with what waits. One after the other: a message that is answered at once does not begin the next one within itself. */
   private release(): void {
-    while (this.waiting.length > 0 && !this.mustWait() && !this.isClosing) this.run(this.waiting.shift()!)
+    if (this.isReleasing || this.isClosing) return
+    this.isReleasing = true
+    while (this.waiting.length > 0 && !this.mustWait() && !this.isClosing) this.run(this.takeWaiting())
+    this.isReleasing = false
     if (this.waiting.length === 0 && !this.mustWait()) this.socket.resume()
   }
 
   private run(data: Buffer): void {
     let calls = 0
     let isAnswered = false
-    const run = new FrameRun(this.session, `${this.session.requestId}-${this.messagesIn}`, data.length, this.door.pipeline, (answer) => {
+    const run = new FrameRun(this.session, `${this.session.requestId}-${++this.framesBegun}`, data.length, this.door.pipeline, (answer) => {
       isAnswered = true
       this.callsInFlight -= calls
       this.runs.delete(run)
       this.answer(run, answer)
     })
-    run.start(data)
+    this.turn.spend(() => run.start(data))
     if (isAnswered) return
     this.runs.add(run)
     calls = run.calls.length
@@ -134,7 +154,7 @@ export class SocketSession implements Subscriber, Traffic {
       this.bytesOut += documentBytes(answer.document)
       this.outbox.answer(answer.document)
     }
-    const isUndecodable = !run.isBatch && run.calls[0]?.request === undefined
+    const isUndecodable = run.calls.every(({ request }) => request === undefined)
     if (isUndecodable && ++this.undecodable >= this.settings.maxErrors) this.close(POLICY_VIOLATION, 'too many messages that are not JSON-RPC')
     if (this.isClosing) {
       if (this.runs.size === 0) this.finishClose()
@@ -246,8 +266,12 @@ export class SocketSession implements Subscriber, Traffic {
     this.isClosing = true
     this.closeCode = code
     this.closeReason = reason
-    this.waiting.length = 0
+    this.forgetWaiting()
     if (this.runs.size === 0 || code === TRY_AGAIN_LATER) this.finishClose()
+  }
+
+  private forgetWaiting(): void {
+    while (this.waiting.length > 0) this.takeWaiting()
   }
 
   private closeReason = ''
@@ -268,6 +292,7 @@ export class SocketSession implements Subscriber, Traffic {
 
   private ended(code: number, reason: string): void {
     this.isClosing = true
+    this.forgetWaiting()
     this.closeCode ??= code
     clearInterval(this.pinger)
     clearTimeout(this.lifetime)

@@ -3,7 +3,7 @@ import { deflateRawSync } from 'node:zlib'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { basic, basicFiles, startTestGateway } from '../support/gateway.ts'
 import { OPCODE, RawWebSocket, frame } from '../support/raw-web-socket.ts'
-import { startScriptedNode } from '../support/scripted-node.ts'
+import { answer, startScriptedNode } from '../support/scripted-node.ts'
 import type { TestGateway } from '../support/gateway.ts'
 import type { ScriptedNode } from '../support/scripted-node.ts'
 
@@ -13,7 +13,7 @@ let node: ScriptedNode
 let gateway: TestGateway
 beforeAll(async () => {
   node = await startScriptedNode()
-  const settings = { mode: 'http', compression: true, max_message_bytes: 100_000, max_buffered_bytes: 200_000 }
+  const settings = { mode: 'http', compression: true, max_message_bytes: 100_000, max_buffered_bytes: 200_000, max_errors: 10_000 }
   gateway = await startTestGateway(basic({ nodeUrl: node.url, plugins: { 'ws-jsonrpc-proxy': settings } }), { files: basicFiles })
 })
 afterAll(async () => {
@@ -92,5 +92,42 @@ test('a client that sends more calls at once than it may is not read, and then s
   for (let at = 0; at < 500; at++) ids.add((JSON.parse((await client.next())!.payload.toString()) as { id: unknown }).id)
   expect(ids.size).toBe(500)
   client.end()
+  await expectUnharmed()
+})
+
+test('thousands of messages that wait for a node, and are then answered at once, are answered one after the other', async () => {
+  const late: (() => void)[] = []
+  node.script((request, socket, of) => late.push(() => answer(request, socket, of)))
+  const client = await open()
+  const held = Array.from({ length: 64 }, (_, at) => frame(OPCODE.text, CALL.replace('"id":1', `"id":${at}`)))
+  const NOTHING = 7000
+  client.socket.write(Buffer.concat([...held, ...Array.from({ length: NOTHING }, () => frame(OPCODE.text, '[0]'))]))
+  await expect.poll(() => late.length).toBe(64)
+  node.script(undefined)
+  for (const run of late) run()
+  for (let at = 0; at < 64 + NOTHING; at++) expect(await client.next()).toBeDefined()
+  client.end()
+  await expectUnharmed()
+})
+
+test('batches in which nothing is a call count as messages that are no JSON-RPC', async () => {
+  const client = await open()
+  client.socket.write(Buffer.concat(Array.from({ length: 10_001 }, () => frame(OPCODE.text, '[0,{}]'))))
+  expect(await client.closeCode()).toBe(1008)
+  client.end()
+  await expectUnharmed()
+})
+
+test('messages that are small on the way, and wait, count as held', async () => {
+  const late: (() => void)[] = []
+  node.script((request, socket, of) => late.push(() => answer(request, socket, of)))
+  const client = await open({ 'Sec-WebSocket-Extensions': 'permessage-deflate' })
+  const held = Array.from({ length: 64 }, (_, at) => frame(OPCODE.text, CALL.replace('"id":1', `"id":${at}`)))
+  const large = frame(OPCODE.text, deflateRawSync(CALL.replace('1,', `1,${' '.repeat(99_000)}`)), { rsv: 4 })
+  client.socket.write(Buffer.concat([...held, ...Array.from({ length: 50 }, () => large)]))
+  await expect.poll(() => late.length).toBe(64)
+  await expect.poll(() => gateway.metric('tollgate_held_bytes')).toBeGreaterThan(50 * 99_000)
+  client.end()
+  node.script(undefined)
   await expectUnharmed()
 })

@@ -234,4 +234,15 @@ describe('limits', () => {
     expect(fault(extra(30), { strict: false })).toMatchObject({ name: 'invalidRequest', why: 'too-many-members', id: 'null' })
     expect(fault(extra(100_000)).why).toBe('too-many-members')
   })
+
+  test('100 000 values are taken, in all calls of a batch together, one more spoils the document', () => {
+    const call = (values: number) => `{"jsonrpc":"2.0","id":1,"method":"m","params":[${'0,'.repeat(values - 1)}0]}`
+    const OTHERS = 4 // the three other members, and the list itself
+    expect(request(call(100_000 - OTHERS)).method).toBe('m')
+    expect(fault(call(100_001 - OTHERS))).toMatchObject({ name: 'invalidRequest', why: 'too-many-values', id: 'null' })
+    const batch = (last: number) => `[${Array.from({ length: 9 }, () => call(10_000 - OTHERS)).join(',')},${call(last - OTHERS)}]`
+    expect(decodeText(batch(10_000)).entries).toHaveLength(10)
+    expect(fault(batch(10_001)).why).toBe('too-many-values')
+    expect(fault(`[${call(50_000)},${'[],'.repeat(60_000)}0]`, { maxBatch: 100_000 }).why).toBe('too-many-values')
+  })
 })

@@ -7,6 +7,7 @@ import { RpcFault, RpcRequest } from '../../core/jsonrpc/frame.ts'
 import { decodeReplies } from '../../core/jsonrpc/reply.ts'
 import { fromWire, toWire } from '../../core/jsonrpc/wire.ts'
 import { goRead } from '../support/go-json.ts'
+import { rustRead, rustValue } from '../support/rust-json.ts'
 import { documentText, mutatedBytes, plainRequest } from './arbitraries.ts'
 import type { DecodeOptions } from '../../core/jsonrpc/decode.ts'
 
@@ -17,15 +18,24 @@ type Plain = { jsonrpc: unknown; id?: unknown; method: unknown; params?: unknown
 
 const requestsOf = (bytes: Uint8Array, options: DecodeOptions) => decode(bytes, options).entries.filter((entry) => entry instanceof RpcRequest)
 
-/** What goes to the node for a request of ours means this request to a Go node and to JSON.parse. */
+/** What goes to the node for a request of ours means this request to a Go node, to a Rust node and to JSON.parse. */
 function expectOneReading(request: RpcRequest): void {
   const sent = Buffer.from(encodeRequest(7, request), 'latin1')
   const paramsText = request.paramsText === undefined ? undefined : fromWire(request.paramsText)
   expect(goRead(sent)).toEqual([{ id: '7', method: request.method, params: paramsText }])
+  expect(rustRead(sent)).toEqual([{ id: '7', method: request.method, params: paramsText }])
+  expectOneValue(paramsText)
   const parsed = JSON.parse(sent.toString()) as Plain
   expect(parsed).toMatchObject({ jsonrpc: '2.0', id: 7, method: request.method })
   expect(parsed.params).toEqual(paramsText === undefined ? undefined : JSON.parse(paramsText))
   expect(Object.keys(parsed)).toHaveLength(paramsText === undefined ? 3 : 4)
+}
+
+/** A strict reader has the values that JSON.parse has, or none. */
+function expectOneValue(paramsText: string | undefined): void {
+  if (paramsText === undefined) return
+  const value = rustValue(paramsText)
+  if ((value as { refused?: boolean } | null)?.refused !== true) expect(value).toEqual(JSON.parse(paramsText))
 }
 
 describe('one reading', () => {
@@ -38,6 +48,19 @@ describe('one reading', () => {
     expect(read('{"\\u006dethod":"\\u0061"}')).toMatchObject([{ method: 'a' }])
     expect(read('[{"method":"a"},1,{"method":"b"}]')).toMatchObject([{ method: 'a' }, { method: '' }, { method: 'b' }])
     for (const text of ['', '{', '{"method":}', '\ufeff{}', '['.repeat(20_000)]) expect(read(text)).toBeUndefined()
+  })
+
+  test('the imitation of a Rust node reads what such a node reads', () => {
+    const read = (text: string) => rustRead(Buffer.from(text))
+    const call = '{"jsonrpc":"2.0","method":"a"}'
+    expect(read(' {"\\u006dethod":"\\u0061","params":[ 1e400 ],"jsonrpc":"2.0","id":5}\n')).toEqual([{ method: 'a', params: '[ 1e400 ]', id: '5' }])
+    expect(read(`[${call},1,{},${call}]`)).toMatchObject([{ method: 'a' }, undefined, undefined, { method: 'a' }])
+    for (const bad of [',"Method":"b"', ',"method":"a"', ',"x":1', ',"params":[}', ',"id":01', ',']) expect(read(`${call.slice(0, -1)}${bad}}`)).toBeUndefined()
+    for (const text of ['', `${call} x`, `\ufeff${call}`, '{"jsonrpc":"2.0","method":1}', '{"jsonrpc":"2.0","method":"\\ud800"}', '['.repeat(20_000)])
+      expect(read(text)).toBeUndefined()
+    expect(rustRead(Buffer.from([0x22, 0xc0, 0xaf, 0x22]))).toBeUndefined()
+    expect(rustValue('[{"a":1,"a":-0.5},"\\u00e9",null,true]')).toEqual([{ a: -0.5 }, 'é', null, true])
+    for (const text of ['[1e400]', '["\\ud800"]', '["\\x"]', `${'['.repeat(128)}${']'.repeat(128)}`]) expect(rustValue(text)).toEqual({ refused: true })
   })
 
   test('what is sent for any bytes means to every reader the call that was judged', () => {
@@ -63,7 +86,9 @@ describe('one reading', () => {
         taken++
         const requests = entries as readonly RpcRequest[]
         const text = (wire: string | undefined) => (wire === undefined ? undefined : fromWire(wire))
-        expect(goRead(bytes)).toEqual(requests.map((request) => ({ id: text(request.id), method: request.method, params: text(request.paramsText) })))
+        const read = requests.map((request) => ({ id: text(request.id), method: request.method, params: text(request.paramsText) }))
+        expect(goRead(bytes)).toEqual(read)
+        expect(rustRead(bytes)).toEqual(read)
         const parsed = [JSON.parse(bytes.toString())].flat() as Plain[]
         expect(parsed.map(({ method, params }) => ({ method, params }))).toEqual(
           requests.map(({ method, paramsText }) => ({ method, params: paramsText === undefined ? undefined : JSON.parse(fromWire(paramsText)) })),
