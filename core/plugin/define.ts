@@ -132,7 +132,7 @@ export interface Host<Files = Record<never, never>, Index = undefined> {
   readonly trustedProxies: readonly string[]
   /** The consumer of this name in this snapshot. */
   consumer(username: string): Consumer | undefined
-  /** The chain behind a network, where its upstream follows it. */
+  /** The chain behind a network, followed from the first look on. To be asked while the plugin serves: before, and for a network without an upstream, there is none. */
   chain(network: string): ChainView | undefined
   /** Reports a problem at a path inside the plugin's configuration. */
   report(severity: 'error' | 'warning', path: readonly (string | number)[], message: string, hint?: string): void

@@ -2,25 +2,14 @@
 import { hostParts, uriParts, variables } from './pattern.ts'
 import type { CompiledRoute } from '../config/snapshot.ts'
 
-/** Names that clients made up are not remembered beyond this. */
-const MAX_NAMES = 1000
-
 /**
  * Finds the id of the upstream to which the first route leads that knows the network; undefined where none does, or where it
  * takes more than the network to tell. `exists` answers whether an upstream has this id.
  */
 export function networkFinder(routes: readonly CompiledRoute[], exists: (id: string) => boolean): (network: string) => string | undefined {
-  const found = new Map<string, string | undefined>()
-  const find = (network: string): string | undefined => {
-    const byName = routes.map(({ upstreamId }) => (upstreamId.includes('{') ? upstreamId.replaceAll('{network}', network) : '')).find(exists)
-    return byName ?? (exists(network) ? network : routes.find(bindsNetworkOnly)?.upstreamId)
-  }
-  return (network) => {
-    if (found.has(network)) return found.get(network)
-    const id = find(network)
-    if (found.size < MAX_NAMES) found.set(network, id)
-    return id
-  }
+  const templates = routes.map(({ upstreamId }) => upstreamId).filter((id) => id.includes('{'))
+  const shared = routes.find(bindsNetworkOnly)?.upstreamId
+  return (network) => templates.map((id) => id.replaceAll('{network}', network)).find(exists) ?? (exists(network) ? network : shared)
 }
 
 /** Whether a route serves whatever network its match binds, from one upstream. */

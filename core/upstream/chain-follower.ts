@@ -1,6 +1,7 @@
 /**
  * Follows an upstream's chain for those who keep what depends on it: the newest block, the newest that is final, and the
- * turns that the chain takes. It asks one node at a time, one that is well and as high as any.
+ * turns that the chain takes. It asks one node at a time, one that is well and as high as any, at an interval and whenever
+ * a node tells of a new block.
  */
 import { probe, quantity, resultOf } from './probe.ts'
 import type { ChainHead } from '../plugin/define.ts'
@@ -17,38 +18,53 @@ export interface ChainListener {
 /** Blocks whose hashes are remembered, to find where a chain has turned: more than any chain has taken back lately. */
 const REMEMBERED = 256
 
+/** Times in a row that no node told its newest block after which the head is not known any more. */
+const LOST_AFTER = 3
+
 /** JSON-RPC's "method not found": the chain is none of Ethereum's kind. */
 const NO_SUCH_METHOD = /"code"\s*:\s*-32601\b/
 
+const ASKS = 'eth_getBlockByNumber'
+
 export class ChainFollower {
+  /** The newest block; undefined while no node tells it. */
   head: ChainHead | undefined
-  finalized: number | undefined
+  /** The node that told it last. */
+  source: PoolNode | undefined
   private readonly nodes: readonly PoolNode[]
   private readonly listener: ChainListener
   private readonly terms: AttemptTerms
   private readonly timeoutMs: number
   private readonly timer: NodeJS.Timeout
-  /** Hashes by number, in the order of the chain; there may be gaps. */
-  private hashes: (readonly [number: number, hash: string])[] = []
-  /** The node that told the head. */
-  private source: PoolNode | undefined
+  private final: ChainHead | undefined
+  /** Blocks that were the head, in the order of the chain; there may be gaps. */
+  private seen: ChainHead[] = []
   private isPolling = false
+  /** Somebody told of a new block while a look was under way. */
+  private isBehind = false
   private isStopped = false
   private knowsFinality = true
+  private misses = 0
 
   /** Begins at once. */
   constructor(nodes: readonly PoolNode[], listener: ChainListener, terms: AttemptTerms, intervalMs: number, timeoutMs: number) {
-    this.nodes = nodes
+    this.nodes = nodes.filter((node) => node.serves(ASKS))
     this.listener = listener
     this.terms = terms
     this.timeoutMs = timeoutMs
-    this.timer = setInterval(() => void this.poll(), intervalMs).unref()
-    void this.poll()
+    this.timer = setInterval(() => this.nudge(), intervalMs).unref()
+    this.nudge()
   }
 
-  /** Looks now: a node has told of a new block. */
+  /** Number of the newest block that cannot be replaced any more; undefined where nodes do not tell it. */
+  get finalized(): number | undefined {
+    return this.final?.number
+  }
+
+  /** Looks now: a node may have a new block. */
   nudge(): void {
-    void this.poll()
+    this.isBehind = true
+    if (!this.isPolling) void this.poll()
   }
 
   stop(): void {
@@ -57,15 +73,25 @@ export class ChainFollower {
   }
 
   private async poll(): Promise<void> {
-    const node = this.best()
-    if (this.isStopped || this.isPolling || node === undefined) return
     this.isPolling = true
-    const block = await this.blockOf(node, 'latest')
-    if (block !== undefined && block.hash !== this.head?.hash) {
-      if (this.knowsFinality) this.finalized = (await this.blockOf(node, 'finalized'))?.number ?? this.finalized
-      await this.adopt(node, block)
+    while (this.isBehind && !this.isStopped) {
+      this.isBehind = false
+      await this.look()
     }
     this.isPolling = false
+  }
+
+  private async look(): Promise<void> {
+    const node = this.best()
+    const block = node && (await this.blockOf(node, 'latest'))
+    if (node === undefined || block === undefined) {
+      if (++this.misses >= LOST_AFTER) this.head = undefined
+      return
+    }
+    this.misses = 0
+    if (block.hash === this.head?.hash) return
+    const final = this.knowsFinality ? await this.blockOf(node, 'finalized') : undefined
+    await this.adopt(node, block, final)
   }
 
   /** Among the highest that are well the one that told the head: others may be a moment behind it. */
@@ -79,19 +105,20 @@ export class ChainFollower {
     return best
   }
 
-  private async adopt(node: PoolNode, block: ChainHead): Promise<void> {
-    const { head } = this
+  private async adopt(node: PoolNode, block: ChainHead, final: ChainHead | undefined): Promise<void> {
+    const last = this.seen.at(-1)
     // Another node that is behind tells nothing new; the one that told the head may take it back.
-    if (head !== undefined && block.number < head.number && node !== this.source && this.source?.health.isUp === true) return
-    if (head !== undefined && block.parentHash !== head.hash) {
-      const turnedAt = await this.turnBefore(node, block)
-      if (turnedAt !== undefined) {
-        this.hashes = this.hashes.filter(([number]) => number < turnedAt)
-        this.listener.turned(turnedAt)
-      }
+    if (last !== undefined && block.number < last.number && node !== this.source && this.source?.health.isUp === true) return
+    const turnedAt = last === undefined || block.parentHash === last.hash || block.hash === last.hash ? undefined : await this.turnBefore(node, block)
+    if (this.isStopped) return
+    const isStillFinal = turnedAt === undefined || (this.final?.number ?? 0) < turnedAt
+    this.final = final ?? (isStillFinal ? this.final : undefined)
+    if (turnedAt !== undefined) {
+      this.seen = this.seen.filter(({ number }) => number < turnedAt)
+      this.listener.turned(turnedAt)
     }
-    this.hashes.push([block.number, block.hash])
-    if (this.hashes.length > REMEMBERED) this.hashes.shift()
+    if (block.hash !== this.seen.at(-1)?.hash) this.seen.push(block)
+    if (this.seen.length > REMEMBERED) this.seen.shift()
     this.source = node
     this.head = block
     this.listener.moved(block)
@@ -99,28 +126,30 @@ export class ChainFollower {
 
   /** The lowest number that may be another block now than it was; undefined where the node still has all that were seen. */
   private async turnBefore(node: PoolNode, { number, hash }: ChainHead): Promise<number | undefined> {
-    const { hashes } = this
-    const isSame = async ([its, before]: readonly [number, string]): Promise<boolean> => {
-      if (its >= number) return its === number && before === hash
-      return (await this.blockOf(node, `0x${its.toString(16)}`))?.hash === before
+    const isSame = async (before: ChainHead): Promise<boolean> => {
+      if (before.number >= number) return before.number === number && before.hash === hash
+      return (await this.blockOf(node, `0x${before.number.toString(16)}`))?.hash === before.hash
     }
-    if (await isSame(hashes.at(-1)!)) return undefined
+    const { seen, final } = this
+    if (await isSame(seen.at(-1)!)) return undefined
+    // What was final is final, unless all of the chain is another: that of a node for development which began anew.
+    const known = final === undefined ? seen : [final, ...seen.filter((block) => block.number > final.number)]
     // What is below a block that is the same is the same: the place is between two neighbours.
     let same = -1
-    let other = hashes.length - 1
+    let other = known.length - 1
     while (other - same > 1) {
       const middle = (same + other) >> 1
-      if (await isSame(hashes[middle]!)) same = middle
+      if (await isSame(known[middle]!)) same = middle
       else other = middle
     }
-    return same === -1 ? (this.finalized ?? -1) + 1 : hashes[same]![0] + 1
+    return same === -1 ? 0 : known[same]!.number + 1
   }
 
   private async blockOf(node: PoolNode, which: string): Promise<ChainHead | undefined> {
-    const answer = await probe(node, 'eth_getBlockByNumber', [which, false], this.terms, this.timeoutMs)
+    const answer = await probe(node, ASKS, [which, false], this.terms, this.timeoutMs)
     if (answer.kind === 'error') {
       if (which === 'finalized') this.knowsFinality = false
-      else if (NO_SUCH_METHOD.test(answer.payload.toString())) this.stop()
+      else if (this.seen.length === 0 && NO_SUCH_METHOD.test(answer.payload.toString())) this.stop()
     }
     const { number, hash, parentHash } = (resultOf(answer) ?? {}) as { number?: unknown; hash?: unknown; parentHash?: unknown }
     const height = quantity(number)

@@ -12,7 +12,9 @@ export class UpstreamCounts {
   readonly coalesced: CounterHandle
   readonly duration: HistogramHandle
   private readonly upstream: string
-  private readonly headBlockOf: (...labels: string[]) => CounterHandle
+  private readonly headBlock: (...labels: string[]) => CounterHandle
+  private readonly nodeHeadBlock: (...labels: string[]) => CounterHandle
+  private readonly nodeHealthy: (...labels: string[]) => CounterHandle
   private readonly failuresOf: (...labels: string[]) => CounterHandle
   private readonly failures = new Map<string, CounterHandle>()
 
@@ -35,13 +37,25 @@ export class UpstreamCounts {
       ['upstream'],
       DURATION_BUCKETS,
     )(upstream)
-    this.headBlockOf = metrics.gauge('tollgate_upstream_head_block', "Number of the newest block that the upstream's nodes have.", ['upstream'])
+    this.headBlock = metrics.gauge('tollgate_upstream_head_block', 'Number of the newest block that a node of the upstream has.', ['upstream'], 'max')
+    this.nodeHeadBlock = metrics.gauge('tollgate_node_head_block', 'Number of the newest block that the node has.', ['upstream', 'node'], 'max')
+    this.nodeHealthy = metrics.gauge('tollgate_node_healthy', '0 while the node is out, else 1.', ['upstream', 'node'], 'min')
     this.failuresOf = metrics.counter('tollgate_upstream_failures_total', 'Calls that an attempt left without an answer, by why.', ['upstream', 'why'])
   }
 
-  /** The head is known, from the first time on. */
+  /** What the highest node has. There is no series before it is known. */
   head(number: number): void {
-    this.headBlockOf(this.upstream).value = number
+    this.headBlock(this.upstream).value = number
+  }
+
+  /** What a node has. */
+  headOf(node: string, number: number): void {
+    this.nodeHeadBlock(this.upstream, node).value = number
+  }
+
+  /** A node that is not used any more is not out. */
+  healthOf(node: string, isUp: boolean): void {
+    this.nodeHealthy(this.upstream, node).value = Number(isUp)
   }
 
   /** `why` is a word of the table of failures. */

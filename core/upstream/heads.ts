@@ -1,21 +1,38 @@
 /** How high the nodes of an upstream are, as they say themselves, and how high the highest of them is. */
+import type { Standing } from './node-health.ts'
 import type { PoolNode } from './pool-node.ts'
+
+/** Standings of nodes by which others are not measured: on another chain, or what they said before may be long ago. */
+const IGNORED: ReadonlySet<Standing> = new Set<Standing>(['wrong-chain', 'unreachable', 'failing', 'unverified'])
+
+/** Who wants to know. */
+export interface HeadsListener {
+  nodeMoved(node: PoolNode, head: number): void
+  /** The pool's head is another. */
+  poolMoved(highest: number): void
+}
 
 export class Heads {
   /** The pool's head: what the highest node has that is of the right chain and can be reached. Undefined until one has told. */
   highest: number | undefined
   private readonly nodes: readonly PoolNode[]
-  private readonly known: (highest: number) => void
+  private readonly listener: HeadsListener
 
-  /** `known` is told of the pool's head whenever a node has told its own. */
-  constructor(nodes: readonly PoolNode[], known: (highest: number) => void) {
+  constructor(nodes: readonly PoolNode[], listener: HeadsListener) {
     this.nodes = nodes
-    this.known = known
+    this.listener = listener
   }
 
-  /** A node says how high it is. It may have gone back. */
-  told(node: PoolNode, head: number): void {
+  /** A node says how high it is; it may have gone back. Whether its head counts is for `update` to see. */
+  note(node: PoolNode, head: number): void {
     node.head = head
+    this.listener.nodeMoved(node, head)
+  }
+
+  /** A node says how high it is. */
+  told(node: PoolNode, head: number): void {
+    if (node.head === head) return
+    this.note(node, head)
     this.update()
   }
 
@@ -24,13 +41,17 @@ export class Heads {
     if (head > (node.head ?? -1)) this.told(node, head)
   }
 
+  /** To be called when a node's standing has changed. With nobody left who tells, the last one known holds. */
   update(): void {
-    const told = this.nodes.flatMap(({ head, health: { standing } }) => (head === undefined || IGNORED.has(standing) ? [] : [head]))
-    if (told.length === 0) return
-    this.highest = Math.max(...told)
-    this.known(this.highest)
+    let highest = -1
+    for (const { head, health } of this.nodes) if (head !== undefined && head > highest && !IGNORED.has(health.standing)) highest = head
+    if (highest === -1 || highest === this.highest) return
+    this.highest = highest
+    this.listener.poolMoved(highest)
+  }
+
+  /** Blocks that a node is behind the highest; undefined where nobody has told. */
+  lagOf({ head }: PoolNode): number | undefined {
+    return head === undefined || this.highest === undefined ? undefined : Math.max(0, this.highest - head)
   }
 }
-
-/** What a node said before is nothing to measure others by. */
-const IGNORED: ReadonlySet<string> = new Set(['wrong-chain', 'unreachable', 'failing', 'unverified'])

@@ -1,8 +1,11 @@
 /**
  * Asks every node at an interval how it is: which chain, how high, whether it is still catching up. Finds nodes that are on
- * another chain, cannot be reached, or are behind the others, and finds when they are back.
+ * another chain, cannot be reached, or are behind the others, and finds when they are back. A node that does not know what it
+ * is asked (the chain may be none of Ethereum's kind) is well as long as it answers.
  */
+import { nodeFault } from './node-errors.ts'
 import { probe, quantity, resultOf } from './probe.ts'
+import type { Answer } from './failures.ts'
 import type { AttemptTerms } from './http-attempt.ts'
 import type { Heads } from './heads.ts'
 import type { CheckFinding } from './node-health.ts'
@@ -17,10 +20,10 @@ interface Record {
   successes: number
 }
 
-/** What one check brought. */
+/** What one check brought; undefined is what the node does not say. */
 interface Finding {
   readonly chainId: number | undefined
-  readonly head: number
+  readonly head: number | undefined
   /** Blocks that the node itself says it is behind; 0 when it has caught up, Infinity where it does not say. */
   readonly behind: number
 }
@@ -74,27 +77,26 @@ export class NodeChecks {
     record.isBusy = true
     const finding = await this.ask(node)
     record.isBusy = false
-    if (typeof finding === 'object') this.heads.told(node, finding.head)
+    // Whether its head counts is known when it has been judged.
+    if (typeof finding === 'object' && finding.head !== undefined) this.heads.note(node, finding.head)
     if (this.judges && finding !== 'unknown') this.judge(record, finding)
     this.heads.update()
   }
 
-  /** `unknown` where we have no connection to spare. */
+  /** `unknown` where the gateway itself is short of something. */
   private async ask(node: PoolNode): Promise<Finding | 'failed' | 'unknown'> {
-    const ask = (method: string) => probe(node, method, [], this.terms, this.spec.timeoutMs)
+    const { monotonicMs } = this.terms
+    const askedAt = monotonicMs()
+    const ask = (method: string): Promise<Answer> => probe(node, method, [], this.terms, this.spec.timeoutMs)
     const wantsChain = this.judges && this.spec.chainId !== undefined
-    const [head, syncing, chain] = await Promise.all([
-      ask('eth_blockNumber'),
-      this.judges ? ask('eth_syncing') : undefined,
-      wantsChain ? ask('eth_chainId') : undefined,
-    ])
-    const answers = [head, syncing, chain].filter((answer) => answer !== undefined)
-    if (answers.some((answer) => answer.kind === 'failure' && answer.blame === 'none')) return 'unknown'
-    const highest = quantity(resultOf(head))
-    const chainId = chain && quantity(resultOf(chain))
-    const isLacking = highest === undefined || (wantsChain && chainId === undefined)
-    if (isLacking || answers.some((answer) => answer.kind === 'failure')) return 'failed'
-    return { chainId, head: highest, behind: syncing === undefined ? 0 : blocksBehind(resultOf(syncing)) }
+    const answers = await Promise.all([ask('eth_blockNumber'), ...(this.judges ? [ask('eth_syncing')] : []), ...(wantsChain ? [ask('eth_chainId')] : [])])
+    const words = new Set(answers.map(meaningOf))
+    if (words.has('unknown')) return 'unknown'
+    const [head, syncing, chainId] = answers.map(resultOf)
+    const isNonsense = [head, chainId].some((value) => value !== undefined && quantity(value) === undefined)
+    if (words.has('failed') || isNonsense) return 'failed'
+    node.checkMs = monotonicMs() - askedAt
+    return { chainId: quantity(chainId), head: quantity(head), behind: blocksBehind(syncing) }
   }
 
   /** Takes a node out, or lets it back once it was well often enough. */
@@ -115,14 +117,22 @@ export class NodeChecks {
 
   private troubleOf(node: PoolNode, { chainId, behind }: Finding): CheckFinding | undefined {
     const { chainId: wanted, maxLag } = this.spec
-    if (wanted !== undefined && chainId !== wanted) return 'wrong-chain'
+    if (wanted !== undefined && chainId !== wanted) return chainId === undefined ? 'unverified' : 'wrong-chain'
     if (behind > maxLag) return 'syncing'
     return this.lagOf(node) > maxLag ? 'lagging' : undefined
   }
 
-  private lagOf({ head }: PoolNode): number {
-    return (this.heads.highest ?? 0) - (head ?? Infinity)
+  private lagOf(node: PoolNode): number {
+    return this.heads.lagOf(node) ?? 0
   }
+}
+
+/** What an answer to a check says of its node. `silent` is a node that does not know what it was asked, but answers. */
+function meaningOf(answer: Answer): 'told' | 'silent' | 'failed' | 'unknown' {
+  if (answer.kind === 'result') return 'told'
+  if (answer.kind === 'error') return nodeFault(answer.payload, 0) === undefined ? 'silent' : 'failed'
+  if (answer.blame !== 'none') return 'failed'
+  return answer.refusal.why === 'http-status' ? 'silent' : 'unknown'
 }
 
 /** What `eth_syncing` says: false, or an object with the numbers of blocks. */

@@ -37,14 +37,17 @@ export class NodeHealth {
   private windowSize = 0
   private pause: NodeJS.Timeout | undefined
   private pausesUntil = 0
+  /** The standing that `changed` last ran for. */
+  private told: Standing
 
-  /** `changed` runs whenever `isUp` has changed; `finding` is what holds until the first check. */
+  /** `changed` runs whenever `standing` has changed; `finding` is what holds until the first check. */
   constructor(limits: PassiveSpec, now: () => number, isChecked: boolean, finding: CheckFinding | undefined, changed: () => void) {
     this.limits = limits
     this.now = now
     this.isChecked = isChecked
     this.finding = finding
     this.changed = changed
+    this.told = this.standing
     this.isUp = finding === undefined
   }
 
@@ -140,9 +143,10 @@ export class NodeHealth {
   }
 
   private update(): void {
-    const isUp = this.standing === 'up'
-    if (isUp === this.isUp) return
-    this.isUp = isUp
+    const { standing } = this
+    if (standing === this.told) return
+    this.told = standing
+    this.isUp = standing === 'up'
     this.changed()
   }
 }

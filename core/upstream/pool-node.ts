@@ -11,8 +11,15 @@ export interface NodeReport {
   readonly healthy: boolean
   /** Why it is out, or `up`. */
   readonly standing: Standing
+  /** Number of the newest block that it is known to have. */
   readonly head: number | null
+  /** Blocks that it is behind the highest. */
+  readonly lag: number | null
   readonly in_flight: number
+  /** How long calls are expected to take, where that decides which node is chosen (`type: ewma`). */
+  readonly latency_ms: number | null
+  /** How long the last check took that was answered. */
+  readonly check_ms: number | null
 }
 
 export class PoolNode {
@@ -29,6 +36,8 @@ export class PoolNode {
   readonly identity: string
   /** The highest block that it said it has; undefined while it has said nothing. */
   head: number | undefined
+  /** How long the last check took that it answered. */
+  checkMs: number | undefined
   private readonly offers: ((method: string) => boolean | undefined) | undefined
   /** What a method is that no pattern fits: served where the list only says what is not. */
   private readonly offersOthers: boolean
@@ -51,9 +60,19 @@ export class PoolNode {
     return this.http.inFlight
   }
 
-  report(): NodeReport {
+  report(lag: number | undefined, nowMs: number): NodeReport {
     const { standing, isUp } = this.health
-    return { node: this.name, healthy: isUp, standing, head: this.head ?? null, in_flight: this.inFlight }
+    const latencyMs = this.latency.at(nowMs)
+    return {
+      node: this.name,
+      healthy: isUp,
+      standing,
+      head: this.head ?? null,
+      lag: lag ?? null,
+      in_flight: this.inFlight,
+      latency_ms: latencyMs === 0 ? null : Math.round(latencyMs),
+      check_ms: this.checkMs === undefined ? null : Math.round(this.checkMs),
+    }
   }
 
   /** Whether it answers a method. */

@@ -8,6 +8,9 @@ import type { PoolNode } from './pool-node.ts'
 
 const NOT_COUNTED: AttemptCounts = { attempts: { value: 0 }, inFlight: { value: 0 }, duration: { observe: () => undefined }, failed: () => undefined }
 
+/** A block with the hashes of its transactions is the largest that is asked for. */
+const MAX_RESULT_BYTES = 1_048_576
+
 const AS_IT_IS = { path: undefined, host: undefined, headers: undefined }
 
 /** Asks a node. Resolves with its answer, or with why there is none after `timeoutMs` at most. */
@@ -20,9 +23,9 @@ export function probe(node: PoolNode, method: string, params: readonly unknown[]
   })
 }
 
-/** The value of a result; undefined for an error, and where there is no answer. */
+/** The value of a result; undefined for an error, where there is no answer, and for one that is none of those asked for here. */
 export function resultOf(answer: Answer): unknown {
-  if (answer.kind !== 'result') return undefined
+  if (answer.kind !== 'result' || answer.payload.length > MAX_RESULT_BYTES) return undefined
   const { payload } = answer
   return JSON.parse(fromWire(typeof payload === 'string' ? payload : Buffer.from(payload).toString('latin1')))
 }

@@ -18,23 +18,26 @@ import { PoolWatch } from './pool-watch.ts'
 import { Pool } from './pool.ts'
 import { quantity, resultOf } from './probe.ts'
 import { RetryBudget } from './retry-budget.ts'
+import { HeadSocket } from './socket/head-socket.ts'
 import { SocketCounts } from './socket/socket-counts.ts'
 import { socketLimits } from './socket/socket-limits.ts'
+import { SocketNode } from './socket/socket-node.ts'
 import { UpstreamSockets } from './socket/sockets.ts'
 import type { RpcRequest } from '../jsonrpc/frame.ts'
 import type { ExchangeContext, Room, Upstream } from '../pipeline/ports.ts'
 import type { ChainHead, PluginLog, WebSocketSettings } from '../plugin/define.ts'
-import type { CounterHandle, Metrics } from '../plugin/metrics.ts'
+import type { Metrics } from '../plugin/metrics.ts'
 import type { Outcome } from '../plugin/outcome.ts'
 import type { Call } from '../plugin/session.ts'
 import type { Template } from '../plugin/template.ts'
-import type { ChainFollower, ChainListener } from './chain-follower.ts'
+import type { ChainFollower } from './chain-follower.ts'
 import type { Followed } from './chains.ts'
 import type { ExchangeTerms } from './exchange.ts'
 import type { Failure } from './failures.ts'
 import type { Flight } from './flight.ts'
 import type { FrameTerms } from './frame-exchange.ts'
 import type { MethodNeeds } from './method-needs.ts'
+import type { Standing } from './node-health.ts'
 import type { NodeReport } from './pool-node.ts'
 import type { Wish } from './pool.ts'
 import type { Link } from './socket/link.ts'
@@ -109,8 +112,7 @@ export class NodeUpstream implements Upstream, ExchangeTerms, FrameTerms, Follow
     this.room = deps.room ?? { heldBytes: { value: 0 }, maxHeldBytes: Infinity }
     this.monotonicMs = deps.monotonicMs ?? (() => performance.now())
     const userAgent = `tollgate/${deps.version}`
-    const nodeHealthy = deps.metrics.gauge('tollgate_node_healthy', '1 while the node is given calls, else 0.', ['upstream', 'node'])
-    this.nodes = spec.nodes.map((_, position) => this.makeNode(position, userAgent, nodeHealthy))
+    this.nodes = spec.nodes.map((_, position) => this.makeNode(position, userAgent))
     this.pool = new Pool(this.nodes, spec.type, this.monotonicMs)
     this.needs = new Needs(this.pool, spec.rules)
     this.departures = spec.coalesce ? new Departures() : undefined
@@ -119,22 +121,36 @@ export class NodeUpstream implements Upstream, ExchangeTerms, FrameTerms, Follow
     this.key = spec.type === 'chash' ? callTemplate(spec.key) : undefined
     this.lastSeen = spec.finality ? new LastSeen() : undefined
     const wantsHeads = spec.finality || this.needs.wantsHead
-    const listener: ChainListener = {
-      moved: (head) => deps.chains?.moved(spec.id, head),
-      turned: (fromNumber) => deps.chains?.turned(spec.id, fromNumber),
-    }
-    this.watch = new PoolWatch(this.pool.nodes, wantsHeads, listener, this, (highest) => this.counts.head(highest))
     this.heard = wantsHeads ? (...answer) => this.note(...answer) : undefined
     const limits = { ...socketLimits, ...deps.socketLimits }
     const counts = new SocketCounts(deps.metrics, spec.id)
-    const terms = { spec, counts, limits, log: deps.log, monotonicMs: this.monotonicMs, attempts: this, userAgent }
+    const standingOf = (position: number): Standing => this.nodes[position]!.health.standing
+    const terms = { spec, counts, limits, log: deps.log, monotonicMs: this.monotonicMs, standingOf, attempts: this, userAgent }
     const inherited = predecessor?.handOver()
     inherited?.use(terms)
     this.sockets = inherited ?? new UpstreamSockets(terms)
+    this.watch = new PoolWatch({
+      nodes: this.pool.nodes,
+      attempts: this,
+      wantsHeads,
+      listener: {
+        moved: (head) => deps.chains?.moved(spec.id, head),
+        turned: (fromNumber) => deps.chains?.turned(spec.id, fromNumber),
+      },
+      heads: {
+        nodeMoved: ({ name }, head) => this.counts.headOf(name, head),
+        poolMoved: (highest) => this.counts.head(highest),
+      },
+      hearHeads: ({ wsUrl, http: { position } }, told) => {
+        return wsUrl === undefined ? undefined : new HeadSocket(new SocketNode(wsUrl, position, spec, userAgent), terms, told)
+      },
+    })
     this.reachCacheMs = limits.reachCacheMs
   }
 
   exchange(requests: readonly RpcRequest[], context: ExchangeContext): Promise<readonly Outcome[]> {
+    const { pending } = this.watch
+    if (pending !== undefined) return pending.then(() => this.exchange(requests, context))
     if (this.sockets.mustCarry(requests, context)) return this.sockets.exchange(requests, context, (others, calls) => this.call(others, calls, context))
     return this.call(requests, context.calls, context)
   }
@@ -166,13 +182,14 @@ export class NodeUpstream implements Upstream, ExchangeTerms, FrameTerms, Follow
   }
 
   report(): UpstreamReport {
-    const finalized = this.watch.isFollowed ? this.chain.finalized : undefined
+    const { heads, followed } = this.watch
+    const now = this.monotonicMs()
     return {
       id: this.id,
       type: this.spec.type,
-      head: this.watch.heads.highest ?? (this.watch.isFollowed ? this.chain.head?.number : undefined) ?? null,
-      finalized: finalized ?? null,
-      nodes: this.nodes.map((node) => node.report()),
+      head: heads.highest ?? followed?.head?.number ?? null,
+      finalized: followed?.finalized ?? null,
+      nodes: this.nodes.map((node) => node.report(heads.lagOf(node), now)),
     }
   }
 
@@ -226,8 +243,6 @@ export class NodeUpstream implements Upstream, ExchangeTerms, FrameTerms, Follow
   }
 
   private call(requests: readonly RpcRequest[], calls: readonly Call[], context: ExchangeContext): Promise<readonly Outcome[]> {
-    const { pending } = this.watch
-    if (pending !== undefined) return pending.then(() => this.call(requests, calls, context))
     return new Promise((resolve) => {
       if (requests.length === 0) resolve([])
       else new FrameExchange(requests, calls, context, this, resolve).start()
@@ -250,22 +265,22 @@ export class NodeUpstream implements Upstream, ExchangeTerms, FrameTerms, Follow
     call.session.set(lastSeenBlock, this.lastSeen.answered(call.session, by.head, hasSent, this.monotonicMs()))
   }
 
-  private makeNode(position: number, userAgent: string, healthy: (...labels: string[]) => CounterHandle): PoolNode {
+  private makeNode(position: number, userAgent: string): PoolNode {
     const { spec } = this
     const { active } = spec
     const nodeSpec = spec.nodes[position]!
     const finding = active?.chainId === undefined ? undefined : 'unverified'
-    const health: NodeHealth = new NodeHealth(spec.passive, this.monotonicMs, active !== undefined, finding, () => this.nodeChanged(node, gauge))
+    const health: NodeHealth = new NodeHealth(spec.passive, this.monotonicMs, active !== undefined, finding, () => this.nodeChanged(node))
     const node = new PoolNode(nodeSpec, new HttpNode(nodeSpec, position, spec, userAgent), health)
-    const gauge = healthy(spec.id, node.name)
-    gauge.value = Number(health.isUp)
+    this.counts.healthOf(node.name, health.isUp)
     return node
   }
 
-  private nodeChanged({ name, health }: PoolNode, gauge: CounterHandle): void {
-    gauge.value = Number(health.isUp)
+  private nodeChanged({ name, health, http: { position } }: PoolNode): void {
+    this.counts.healthOf(name, health.isUp)
     this.pool.nodeChanged()
     this.watch.nodeChanged()
+    this.sockets.nodeChanged(position)
     if (health.isUp) this.log.info({ upstream: this.id, node: name }, 'a node is in')
     else this.log.warn({ upstream: this.id, node: name, why: health.standing }, 'a node is out')
   }

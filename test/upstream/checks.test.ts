@@ -115,7 +115,12 @@ describe('a node', () => {
 
   test('that calls found failing is back when a check finds it well, and no call tries it before', async () => {
     const [bad, good] = await chainNodes(10, 10)
-    const upstream = upstreamOf([], { nodes: [nodeOf(bad!.url, { priority: 1 }), nodeOf(good!.url)], active: { ...ACTIVE, intervalMs: 100 }, retries: 1, passive: { failures: 3, ratio: 0.5, coolDownMs: 0 } })
+    const upstream = upstreamOf([], {
+      nodes: [nodeOf(bad!.url, { priority: 1 }), nodeOf(good!.url)],
+      active: { ...ACTIVE, intervalMs: 100 },
+      retries: 1,
+      passive: { failures: 3, ratio: 0.5, coolDownMs: 0 },
+    })
     bad!.script((request, socket, node) => (request.calls[0]!.method === 'eth_call' ? reset : reply('down', 503))(request, socket, node))
     for (let i = 0; i < 20; i++) expect(await ask(upstream, 'eth_call')).toEqual([ANSWER])
     expect(served(bad!)).toBe(3)
@@ -179,8 +184,26 @@ test('heads and health are told to operators, and no URL', async () => {
     head: 16,
     finalized: null,
     nodes: [
-      { node: 'a', healthy: false, standing: 'lagging', head: 10, in_flight: expect.any(Number) as number },
-      { node: '1', healthy: true, standing: 'up', head: 16, in_flight: expect.any(Number) as number },
+      {
+        node: 'a',
+        healthy: false,
+        standing: 'lagging',
+        head: 10,
+        lag: 6,
+        in_flight: expect.any(Number) as number,
+        latency_ms: null,
+        check_ms: expect.any(Number) as number,
+      },
+      {
+        node: '1',
+        healthy: true,
+        standing: 'up',
+        head: 16,
+        lag: 0,
+        in_flight: expect.any(Number) as number,
+        latency_ms: null,
+        check_ms: expect.any(Number) as number,
+      },
     ],
   })
 })

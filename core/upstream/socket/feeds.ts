@@ -2,23 +2,29 @@
  * All that clients subscribe to at one upstream, on one socket to one of its nodes: not among the calls, whose answers can
  * end a socket by their size. When the socket is lost the next node takes over, with all subscriptions.
  */
+import { failures } from '../failures.ts'
 import { backoffMs } from './backoff.ts'
 import { Chain } from './chain.ts'
 import { Channel } from './channel.ts'
 import { Feed } from './feed.ts'
 import { Link } from './link.ts'
 import { Client, Listener } from './listener.ts'
+import { fitFirst } from './socket-node.ts'
 import { subscriptionRefusals, unsubscribed } from './subscription-refusals.ts'
 import { namedSubscription, subscriptionOf } from './subscription.ts'
 import type { Reply } from '../../jsonrpc/reply.ts'
 import type { RpcRequest } from '../../jsonrpc/frame.ts'
 import type { ExchangeContext, Subscriber } from '../../pipeline/ports.ts'
 import type { Outcome } from '../../plugin/outcome.ts'
+import type { Standing } from '../node-health.ts'
 import type { FeedOwner } from './feed.ts'
 import type { LinkOwner, SocketTerms } from './link.ts'
 import type { SocketNode } from './socket-node.ts'
 
 const GOING_AWAY = 1001
+
+/** Standings of a node whose events are of another chain, or late. What else is wrong with a node the socket itself tells. */
+const LEFT: ReadonlySet<Standing> = new Set<Standing>(['wrong-chain', 'lagging', 'syncing'])
 
 export class Feeds implements FeedOwner, LinkOwner {
   terms: SocketTerms
@@ -79,6 +85,14 @@ export class Feeds implements FeedOwner, LinkOwner {
     this.turn = this.failures = this.unreached = 0
     if (nodes.length === 0) this.dismissAll('subscriptions are not available any more')
     else if (this.link !== undefined && !nodes.some(({ wsUrl }) => wsUrl === this.link!.node.wsUrl)) this.link.close(GOING_AWAY, '')
+  }
+
+  /** A node is up or out: subscriptions leave one that is not to be listened to any more. */
+  nodeChanged(position: number): void {
+    const standing = this.terms.standingOf(position)
+    if (this.link?.node.position !== position || !LEFT.has(standing)) return
+    const isBetter = this.nodes.some((node) => this.terms.standingOf(node.position) === 'up')
+    if (isBetter || standing === 'wrong-chain') this.link.close(GOING_AWAY, '')
   }
 
   /** Ends all subscriptions and the sessions that have them. */
@@ -157,8 +171,10 @@ export class Feeds implements FeedOwner, LinkOwner {
   /** Connects to the next node, unless a socket stands, comes or has to be waited for. */
   private connect(): void {
     if (this.link !== undefined || this.retry !== undefined || this.nodes.length === 0) return
-    const node = this.nodes[this.turn % this.nodes.length]!
     const { counts, spec } = this.terms
+    const first = this.turn % this.nodes.length
+    const [node] = fitFirst([...this.nodes.slice(first), ...this.nodes.slice(0, first)], (position) => this.terms.standingOf(position))
+    if (node === undefined) return this.wait(failures['no-healthy-node'].refusal)
     const options = { maxMessageBytes: spec.maxAnswerBytes, isWanted: () => this.feeds.size > 0 }
     this.link = new Link(node, this, this.terms, counts.sockets.subscriptions, options)
   }
@@ -187,7 +203,16 @@ export class Feeds implements FeedOwner, LinkOwner {
     }
     if (this.feeds.size === 0) return
     log.warn({ upstream: spec.id, node: link.node.position, subscriptions: this.feeds.size }, 'the socket of the subscriptions is lost')
-    const waitMs = this.failures < this.nodes.length ? 0 : backoffMs(this.failures - this.nodes.length + 1, limits)
+    this.connectIn(this.failures < this.nodes.length ? 0 : backoffMs(this.failures - this.nodes.length + 1, limits))
+  }
+
+  /** No node is to be listened to now. Who waits for a first event is told; who had some waits for a node. */
+  private wait(outcome: Outcome): void {
+    for (const feed of this.feeds.values()) feed.refuseWaiting(outcome)
+    if (this.feeds.size > 0) this.connectIn(this.terms.limits.maxBackoffMs)
+  }
+
+  private connectIn(waitMs: number): void {
     this.retry = setTimeout(() => {
       this.retry = undefined
       this.connect()

@@ -17,6 +17,7 @@ import type { PluginLog } from '../../plugin/define.ts'
 import type { CounterHandle } from '../../plugin/metrics.ts'
 import type { UpstreamRequest } from '../../plugin/session.ts'
 import type { Answer, Failure } from '../failures.ts'
+import type { Standing } from '../node-health.ts'
 import type { UpstreamSpec } from '../spec.ts'
 import type { SocketCounts } from './socket-counts.ts'
 import type { SocketLimits } from './socket-limits.ts'
@@ -29,6 +30,8 @@ export interface SocketTerms {
   readonly limits: SocketLimits
   readonly log: PluginLog
   readonly monotonicMs: () => number
+  /** What is against the node at a position. */
+  standingOf(position: number): Standing
 }
 
 /** Whoever waits for answers. */

@@ -3,7 +3,7 @@ import type { CounterHandle, Metrics } from '../../plugin/metrics.ts'
 
 export class SocketCounts {
   /** Open sockets to nodes, by what they are for. */
-  readonly sockets: Readonly<Record<'calls' | 'subscriptions' | 'dedicated', CounterHandle>>
+  readonly sockets: Readonly<Record<'calls' | 'subscriptions' | 'dedicated' | 'heads', CounterHandle>>
   /** Subscriptions at nodes. */
   readonly upstreamSubscriptions: CounterHandle
   /** Subscriptions of clients that they serve. */
@@ -18,7 +18,12 @@ export class SocketCounts {
   constructor(metrics: Metrics, upstream: string) {
     const sockets = metrics.gauge('tollgate_upstream_sockets', 'Open WebSockets to nodes, by what they are for.', ['upstream', 'purpose'])
     const backfilled = metrics.counter('tollgate_backfilled_events_total', 'Notifications that made up for a lost socket.', ['upstream', 'topic'])
-    this.sockets = { calls: sockets(upstream, 'calls'), subscriptions: sockets(upstream, 'subscriptions'), dedicated: sockets(upstream, 'dedicated') }
+    this.sockets = {
+      calls: sockets(upstream, 'calls'),
+      subscriptions: sockets(upstream, 'subscriptions'),
+      dedicated: sockets(upstream, 'dedicated'),
+      heads: sockets(upstream, 'heads'),
+    }
     this.upstreamSubscriptions = metrics.gauge('tollgate_upstream_subscriptions', 'Subscriptions at nodes.', ['upstream'])(upstream)
     this.clientSubscriptions = metrics.gauge('tollgate_client_subscriptions', 'Subscriptions of clients.', ['upstream'])(upstream)
     this.resubscribes = metrics.counter('tollgate_resubscribes_total', 'Subscriptions that were made anew after a lost socket.', ['upstream'])(upstream)

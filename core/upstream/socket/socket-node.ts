@@ -3,6 +3,7 @@ import { WebSocket } from 'ws'
 import { basicAuthorization } from '../http-node.ts'
 import type { ClientOptions } from 'ws'
 import type { UpstreamRequest } from '../../plugin/session.ts'
+import type { Standing } from '../node-health.ts'
 import type { UpstreamSpec } from '../spec.ts'
 
 /** What makes the handshake, or frames it: ours, whatever a rewrite says. */
@@ -57,4 +58,14 @@ export class SocketNode {
     const added = Object.entries(rewrite.headers ?? {}).filter(([name]) => !OWN_HEADERS.test(name))
     return { ...this.headers, ...Object.fromEntries(added), ...(rewrite.host !== undefined && { host: rewrite.host }) }
   }
+}
+
+/** Standings of nodes whose chain may be another, or that are not there. */
+const UNFIT: ReadonlySet<Standing> = new Set<Standing>(['wrong-chain', 'unverified', 'unreachable'])
+
+/** The nodes to connect to: those that are well first, none that is unfit. */
+export function fitFirst(nodes: readonly SocketNode[], standingOf: (position: number) => Standing): SocketNode[] {
+  const isUp = ({ position }: SocketNode): boolean => standingOf(position) === 'up'
+  const isSpare = (node: SocketNode): boolean => !isUp(node) && !UNFIT.has(standingOf(node.position))
+  return [...nodes.filter(isUp), ...nodes.filter(isSpare)]
 }

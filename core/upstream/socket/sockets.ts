@@ -6,7 +6,7 @@ import { failures } from '../failures.ts'
 import { CallSockets } from './call-sockets.ts'
 import { DedicatedSocket } from './dedicated.ts'
 import { Feeds } from './feeds.ts'
-import { SocketNode } from './socket-node.ts'
+import { SocketNode, fitFirst } from './socket-node.ts'
 import { subscriptionRefusals } from './subscription-refusals.ts'
 import { subscriptionVerb } from './subscription.ts'
 import type { RpcRequest } from '../../jsonrpc/frame.ts'
@@ -102,6 +102,13 @@ export class UpstreamSockets {
     )
   }
 
+  /** A node is up or out: who listens to one that is on another chain, or behind the others, does not any more. */
+  nodeChanged(position: number): void {
+    this.feeds.nodeChanged(position)
+    if (this.terms.standingOf(position) !== 'wrong-chain') return
+    for (const socket of this.dedicated.values()) if (socket.node?.position === position) socket.close('the node is on another chain')
+  }
+
   get isEmpty(): boolean {
     return this.nodes.length === 0
   }
@@ -124,7 +131,7 @@ export class UpstreamSockets {
     let socket = this.dedicated.get(subscriber)
     if (socket === undefined) {
       const first = this.nextTurn++ % this.nodes.length
-      const nodes = [...this.nodes.slice(first), ...this.nodes.slice(0, first)]
+      const nodes = fitFirst([...this.nodes.slice(first), ...this.nodes.slice(0, first)], (position) => this.terms.standingOf(position))
       socket = new DedicatedSocket(subscriber, nodes, this.terms, () => this.dedicated.delete(subscriber))
       this.dedicated.set(subscriber, socket)
     }
