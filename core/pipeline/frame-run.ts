@@ -109,7 +109,7 @@ export class FrameRun implements FrameView {
   /** The client has gone: stops the work upstream. The frame still ends in order, and is logged. */
   cancel(): void {
     this.isCancelled = true
-    this.exchange?.cancel?.()
+    this.exchange?.running?.cancel()
   }
 
   private decode(bytes: Uint8Array): Frame {
@@ -258,7 +258,7 @@ export class FrameRun implements FrameView {
       rewrite: this.session.upstreamRequest,
       subscriber: this.session.subscriber,
       afterAnswer: this.afterAnswer,
-      cancel: undefined,
+      running: undefined,
     }
     const resume = (outcomes: readonly Outcome[] | undefined): void => {
       this.upstreamMs = this.pipeline.monotonicMs() - sentAt

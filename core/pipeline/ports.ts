@@ -42,6 +42,11 @@ export interface Notification {
   readonly message: Document
 }
 
+/** Work that can be dropped. */
+export interface Running {
+  cancel(): void
+}
+
 /** What the upstream is told of the frame, and how the frame reaches the upstream while it works. */
 export interface ExchangeContext {
   readonly isBatch: boolean
@@ -52,8 +57,8 @@ export interface ExchangeContext {
   readonly subscriber: Subscriber | undefined
   /** What runs once the answer has been handed to the client's socket: a subscription's first notification waits for it. */
   readonly afterAnswer: (() => void)[]
-  /** Set by the upstream while it works; called at most once, when the client has gone: drop the work. */
-  cancel: (() => void) | undefined
+  /** Set by the upstream while it works; cancelled at most once, when the client has gone. An object: a closure for each call was promoted by the collector, and its frame with it. */
+  running: Running | undefined
 }
 
 /** What the process has to carry: asked before new work is begun. */

@@ -72,7 +72,7 @@ export class FrameExchange implements Passenger {
   }
 
   start(): void {
-    this.context.cancel = () => this.cancel()
+    this.context.running = this
     if (this.requests.length === 1) this.boardOne(0)
     else this.board(this.requests.keys())
   }
@@ -128,7 +128,7 @@ export class FrameExchange implements Passenger {
     return undefined
   }
 
-  private cancel(): void {
+  cancel(): void {
     for (const flight of this.flights) flight.leave(this)
     this.finish(this.requests.map(() => failures['client-gone'].refusal))
   }
@@ -140,7 +140,7 @@ export class FrameExchange implements Passenger {
   }
 
   private finish(outcomes: readonly Outcome[]): void {
-    this.context.cancel = undefined
+    this.context.running = undefined
     this.hold(-this.heldBytes)
     this.resolve(outcomes)
   }

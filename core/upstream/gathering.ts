@@ -25,7 +25,7 @@ const COMMON: ExchangeContext = {
   rewrite: { path: undefined, host: undefined, headers: undefined },
   subscriber: undefined,
   afterAnswer: [],
-  cancel: undefined,
+  running: undefined,
 }
 
 export class Gathering {

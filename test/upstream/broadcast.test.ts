@@ -141,7 +141,7 @@ test('a client that goes takes all copies with it', async () => {
   const asking = context()
   const answered = upstreamOf(urls(two), { broadcast: 2 }).exchange([call('eth_sendRawTransaction', PARAMS)], asking)
   await Promise.all(two.map((node) => node.arrived(1)))
-  asking.cancel!()
+  asking.running!.cancel()
   expect((await answered).map(brief)).toEqual(['upstreamUnavailable client-gone'])
   await Promise.all(two.map((node) => node.deserted()))
 })

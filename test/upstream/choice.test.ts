@@ -70,7 +70,7 @@ describe('least connections', () => {
     const hanging = [upstream.exchange([call('eth_call')], held)]
     await slow!.arrived(1)
     for (let i = 0; i < 5; i++) await ask(upstream, 'eth_call')
-    held.cancel!()
+    held.running!.cancel()
     await Promise.all(hanging)
     expect(counts([slow!, quick!])).toEqual([1, 5])
   })

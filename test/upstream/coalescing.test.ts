@@ -86,7 +86,7 @@ test('the first that goes away does not take the others with it', async () => {
   const leaving = upstream.exchange([call()], leader)
   const staying = ask(upstream, 'eth_blockNumber')
   await node.arrived(1)
-  leader.cancel!()
+  leader.running!.cancel()
   expect((await leaving).map(brief)).toEqual(['upstreamUnavailable client-gone'])
   gate.release()
   expect(await staying).toEqual(['result {"method":"eth_blockNumber","params":[]}'])
@@ -100,7 +100,7 @@ test('when the last has gone the request is dropped, and the next call is a new 
   const both = [context(), context()]
   const answers = both.map((each) => upstream.exchange([call()], each))
   await node.arrived(1)
-  for (const each of both) each.cancel!()
+  for (const each of both) each.running!.cancel()
   await Promise.all(answers)
   await node.deserted()
   node.script(undefined)
@@ -116,7 +116,7 @@ test('a batch goes on while any of its calls is waited for', async () => {
   const leaving = upstream.exchange([call('eth_call'), call('eth_chainId')], leader)
   const staying = ask(upstream, 'eth_chainId')
   await node.arrived(1)
-  leader.cancel!()
+  leader.running!.cancel()
   await leaving
   gate.release()
   expect(await staying).toEqual(['result {"method":"eth_chainId","params":[]}'])

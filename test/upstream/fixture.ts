@@ -103,7 +103,7 @@ export function call(method = 'eth_blockNumber', params = '[]'): RpcRequest {
 
 export function context(rewrite: Partial<UpstreamRequest> = {}): ExchangeContext {
   const whole = { path: undefined, host: undefined, headers: undefined, ...rewrite }
-  return { isBatch: false, rewrite: whole, calls: [], subscriber: undefined, afterAnswer: [], cancel: undefined }
+  return { isBatch: false, rewrite: whole, calls: [], subscriber: undefined, afterAnswer: [], running: undefined }
 }
 
 /** An outcome in few words: `result TEXT`, `error TEXT`, or `NAME why`. */

@@ -126,7 +126,7 @@ test('a client that goes takes both requests with it', async () => {
   const asking = context()
   const answered = upstreamOf(urls(two), SOON).exchange([call()], asking)
   await two[1]!.arrived(1)
-  asking.cancel!()
+  asking.running!.cancel()
   expect((await answered).map(brief)).toEqual(['upstreamUnavailable client-gone'])
   await Promise.all(two.map((node) => node.deserted()))
 })

@@ -177,7 +177,7 @@ describe('connections', () => {
     const held = upstream.exchange([call()], holder)
     await node.arrived(1)
     expect(await ask(upstream, 'eth_call')).toEqual(['upstreamTimeout no-connection'])
-    holder.cancel?.()
+    holder.running?.cancel()
     await held
     await node.deserted()
     expect(node.requests).toHaveLength(1)

@@ -156,13 +156,14 @@ export class DedicatedSocket implements LinkOwner {
     const { attempts } = this.terms
     return new Promise<readonly Answer[]>((resolve) => {
       const attempt = new SocketAttempt({ attempted: resolve }, attempts, attempts.monotonicMs() + attempts.spec.totalTimeoutMs)
-      context.cancel = () => {
+      const cancel = (): void => {
         attempt.drop()
         resolve(requests.map(() => failures['client-gone']))
       }
+      context.running = { cancel }
       attempt.send(this.link!, requests)
     }).then((answers) => {
-      context.cancel = undefined
+      context.running = undefined
       for (const [at, request] of requests.entries()) this.noteUnsubscribed(request, answers[at]!)
       return answers
     })

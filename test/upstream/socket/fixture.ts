@@ -84,13 +84,13 @@ export class TestClient implements Subscriber {
   leave(code = 1001, reason = ''): void {
     if (this.closed !== undefined) return
     this.closed = [code, reason]
-    for (const context of this.inFlight) context.cancel?.()
+    for (const context of this.inFlight) context.running?.cancel()
     for (const run of this.closers) run(code, reason)
   }
 
   /** Sends a frame of calls. */
   async send(...requests: readonly RpcRequest[]): Promise<readonly Outcome[]> {
-    const context: ExchangeContext = { isBatch: requests.length > 1, rewrite: this.rewrite, calls: [], subscriber: this, afterAnswer: [], cancel: undefined }
+    const context: ExchangeContext = { isBatch: requests.length > 1, rewrite: this.rewrite, calls: [], subscriber: this, afterAnswer: [], running: undefined }
     this.inFlight.add(context)
     const outcomes = await this.upstream.exchange(requests, context)
     this.inFlight.delete(context)

@@ -344,7 +344,7 @@ test('over HTTP nobody can subscribe', async () => {
   const node = await socketNode()
   const { upstream } = socketUpstream([node])
   const rewrite = { path: undefined, host: undefined, headers: undefined }
-  const asked = { isBatch: true, rewrite, calls: [], subscriber: undefined, afterAnswer: [], cancel: undefined }
+  const asked = { isBatch: true, rewrite, calls: [], subscriber: undefined, afterAnswer: [], running: undefined }
   const outcomes = await upstream.exchange([call('eth_call'), call('eth_subscribe'), call('eth_unsubscribe')], asked)
   expect(outcomes.map(brief)).toEqual(['result {"method":"eth_call","params":[]}', 'methodNotAllowed needs-websocket', 'methodNotAllowed needs-websocket'])
 })
