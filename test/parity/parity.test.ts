@@ -39,7 +39,7 @@ function payers(): Config {
 }
 
 async function startWorld(name: keyof typeof worlds): Promise<{ node: ScriptedNode; gateway: TestGateway }> {
-  const node = await startScriptedNode()
+  const node = await startScriptedNode({ hasNoBlocks: true })
   const { files = {}, ...world }: World = worlds[name]
   const upstreams = [{ id: 'eth', nodes: [{ url: node.url }], timeout: { connect: '1s', read: '300ms' }, retries: 0 }]
   const config = basic({ nodeUrl: node.url, ...world, top: { upstreams, ...payers() } })

@@ -228,7 +228,7 @@ describe('X-Cache', () => {
 })
 
 test('through a gateway: charged like the node’s answer, refused like it, counted', async () => {
-  const node = await startScriptedNode()
+  const node = await startScriptedNode({ hasNoBlocks: true })
   onTestFinished(() => node.stop())
   const prices = { default: 1, methods: { eth_chainId: 4 }, cache_hit_cost: 0.25 }
   const plugins = { 'response-cache': {}, 'limit-cu': { time_window: 86_400 } }
@@ -257,7 +257,7 @@ test('through a gateway: charged like the node’s answer, refused like it, coun
 })
 
 test('a reload begins anew', async () => {
-  const node = await startScriptedNode()
+  const node = await startScriptedNode({ hasNoBlocks: true })
   onTestFinished(() => node.stop())
   const config = basic({ nodeUrl: node.url, plugins: { 'response-cache': {} } })
   const gateway = await startTestGateway(config, { files: basicFiles })

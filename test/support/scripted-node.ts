@@ -65,6 +65,8 @@ export interface ScriptedNodeOptions {
   readonly tls?: { readonly cert: string; readonly key: string }
   /** 0, the default, takes any free port. */
   readonly port?: number
+  /** Knows no blocks, and records nobody who asks for one: a gateway follows no chain here. */
+  readonly hasNoBlocks?: boolean
 }
 
 /** Starts a node on the loopback address. */
@@ -80,6 +82,7 @@ class RunningNode implements ScriptedNode {
   port = 0
   connections = 0
   private readonly scheme: string
+  private readonly hasNoBlocks: boolean
   private readonly server: Server
   private readonly sockets = new Set<Socket>()
   private readonly once: Script[] = []
@@ -87,7 +90,8 @@ class RunningNode implements ScriptedNode {
   /** Looked at after every change; each answers whether it is done. */
   private waiting: (() => boolean)[] = []
 
-  constructor({ tls }: ScriptedNodeOptions) {
+  constructor({ tls, hasNoBlocks = false }: ScriptedNodeOptions) {
+    this.hasNoBlocks = hasNoBlocks
     this.scheme = tls === undefined ? 'http' : 'https'
     const serve = (socket: Socket): void => this.serve(socket)
     this.server = tls === undefined ? createServer({ noDelay: true }, serve) : createTlsServer(tls, serve)
@@ -151,6 +155,10 @@ class RunningNode implements ScriptedNode {
       pending += chunk.toString('latin1')
       for (let request = readRequest(pending, connection); request !== undefined; request = readRequest(pending, connection)) {
         pending = pending.slice(request.bytes)
+        if (this.hasNoBlocks && request.calls[0]?.method === 'eth_getBlockByNumber') {
+          noSuchMethod(request, socket, this)
+          continue
+        }
         this.requests.push(request)
         ;(this.once.shift() ?? this.always ?? answer)(request, socket, this)
         this.changed()
@@ -204,6 +212,10 @@ export const answer: Script = (request, socket, node) => {
     return `{"jsonrpc":"2.0","id":${id ?? 'null'},"result":${result}}`
   })
   socket.write(http(request.isBatch ? `[${answers.join(',')}]` : (answers[0] ?? '')), 'latin1')
+}
+
+const noSuchMethod: Script = ({ calls }, socket) => {
+  socket.write(http(`{"jsonrpc":"2.0","id":${calls[0]!.id ?? 'null'},"error":{"code":-32601,"message":"no such method"}}`))
 }
 
 /** An HTTP answer as wire text, Content-Length and JSON content type unless `headers` says otherwise. */
