@@ -154,7 +154,7 @@ export function gatewaySchema<Plugins extends TSchema, OfConsumer extends TSchem
     listen: listen('127.0.0.1:9080', 'Where clients are served, HTTP and WebSocket. No host means every address.'),
     admin: Type.Object(
       { listen: listen('127.0.0.1:9180', 'Where metrics and health are served; keep it private.') },
-      { default: {}, description: 'The second listener, for /metrics, /healthz and /readyz.' },
+      { default: {}, description: 'The second listener, for /metrics, /healthz, /readyz and /upstreams.' },
     ),
     workers: Type.Union([Type.Integer({ minimum: 1, maximum: 1024 }), Type.Literal('auto')], {
       default: 1,

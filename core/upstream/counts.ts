@@ -53,7 +53,7 @@ export class UpstreamCounts {
     this.nodeHeadBlock(this.upstream, node).value = number
   }
 
-  /** A node that is not used any more is not out. */
+  /** Whether a node is given calls. */
   healthOf(node: string, isUp: boolean): void {
     this.nodeHealthy(this.upstream, node).value = Number(isUp)
   }

@@ -112,6 +112,7 @@ export class NodeUpstream implements Upstream, ExchangeTerms, FrameTerms, Follow
     this.room = deps.room ?? { heldBytes: { value: 0 }, maxHeldBytes: Infinity }
     this.monotonicMs = deps.monotonicMs ?? (() => performance.now())
     const userAgent = `tollgate/${deps.version}`
+    const inherited = predecessor?.handOver()
     this.nodes = spec.nodes.map((_, position) => this.makeNode(position, userAgent))
     this.pool = new Pool(this.nodes, spec.type, this.monotonicMs)
     this.needs = new Needs(this.pool, spec.rules)
@@ -126,7 +127,6 @@ export class NodeUpstream implements Upstream, ExchangeTerms, FrameTerms, Follow
     const counts = new SocketCounts(deps.metrics, spec.id)
     const standingOf = (position: number): Standing => this.nodes[position]!.health.standing
     const terms = { spec, counts, limits, log: deps.log, monotonicMs: this.monotonicMs, standingOf, attempts: this, userAgent }
-    const inherited = predecessor?.handOver()
     inherited?.use(terms)
     this.sockets = inherited ?? new UpstreamSockets(terms)
     this.watch = new PoolWatch({
@@ -226,7 +226,9 @@ export class NodeUpstream implements Upstream, ExchangeTerms, FrameTerms, Follow
   retire(): void {
     this.watch.stop()
     for (const node of this.nodes) node.http.retire()
-    if (!this.hasSuccessor) this.sockets.retire()
+    if (this.hasSuccessor) return
+    this.forgetHealth()
+    this.sockets.retire()
   }
 
   /** Closes connections now; what runs on them fails, and so does every later exchange. */
@@ -277,7 +279,7 @@ export class NodeUpstream implements Upstream, ExchangeTerms, FrameTerms, Follow
   }
 
   private nodeChanged({ name, health, http: { position } }: PoolNode): void {
-    this.counts.healthOf(name, health.isUp)
+    if (!this.hasSuccessor) this.counts.healthOf(name, health.isUp)
     this.pool.nodeChanged()
     this.watch.nodeChanged()
     this.sockets.nodeChanged(position)
@@ -287,6 +289,12 @@ export class NodeUpstream implements Upstream, ExchangeTerms, FrameTerms, Follow
 
   private handOver(): UpstreamSockets {
     this.hasSuccessor = true
+    this.forgetHealth()
     return this.sockets
+  }
+
+  /** A node that is not used any more is not out: nobody is to be alarmed. */
+  private forgetHealth(): void {
+    for (const { name } of this.nodes) this.counts.healthOf(name, true)
   }
 }
