@@ -1,5 +1,5 @@
 /** Other ways to carry calls than one per HTTP request to a node over HTTP. */
-import { YARDSTICK, besidePeers, compare, unmeasured } from '../compare.ts'
+import { besidePeers, compare } from '../compare.ts'
 import { startGateway } from '../gateway.ts'
 import { loads } from '../loads.ts'
 import type { Context, Scenario } from '../scenario.ts'
@@ -12,12 +12,16 @@ function gatewaySide(name: string, load: SideLoad, { nodePort }: Context, plugin
 
 export const multiplexed: Scenario = {
   name: 'multiplexed',
+  isCharted: true,
   title: 'Single call over HTTP, node over a multiplexed socket',
-  run: () => {
-    const note = 'no upstream has an option for it yet'
-    const verdicts = [unmeasured('single call over HTTP, node over a multiplexed socket', `≤ 1.15 × ${YARDSTICK}`, note)]
-    return Promise.resolve({ columns: [''], rows: [], verdicts, bars: [], notes: [note], raw: {} })
-  },
+  run: (context) =>
+    besidePeers(context, {
+      sides: [{ name: 'gateway-multiplexed', start: () => startGateway({ nodePort: context.nodePort, upstream: { multiplex: true } }), load: loads.singles }],
+      peers: [],
+      references: ['node-dispatch'],
+      load: loads.singles,
+      bounds: [{ work: 'single call over HTTP, node over a multiplexed socket', side: 'gateway-multiplexed', atMost: 1.15 }],
+    }),
 }
 
 export const cached: Scenario = {

@@ -124,6 +124,11 @@ export const UpstreamSchema = Type.Object({
         "File that says which methods need which tags of a node, relative to this one. Where there is none, Ethereum's count, which `upstream-rules.yaml` shows.",
     }),
   ),
+  multiplex: Type.Boolean({
+    default: false,
+    description:
+      'Whether calls of HTTP clients travel over WebSocket to nodes that have a ws_url: many at once on a few sockets, at less than half the CPU of an HTTP request each. While no socket stands they go over HTTP. Calls of WebSocket clients do so anyway.',
+  }),
   coalesce: Type.Boolean({
     default: true,
     description: 'Whether reads that are the same and under way at the same moment are one request to a node. Each is charged, and answered with its own id.',

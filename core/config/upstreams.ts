@@ -90,6 +90,7 @@ function toUpstream(yaml: UpstreamYaml, ca: string | undefined, rules: Rules | u
     tls: tls && { ca, servername: tls.servername, verify: tls.verify },
     rules,
     coalesce: yaml.coalesce,
+    multiplex: yaml.multiplex,
     hedge: yaml.hedge && { after: hedgeAfter(yaml.hedge.after), max: yaml.hedge.max },
     broadcast: yaml.broadcast,
     batch: { max: yaml.batch.max, waitMs: durationMs(yaml.batch.wait) },

@@ -114,6 +114,8 @@ export interface UpstreamSpec {
   readonly rules: Rules | undefined
   /** Whether reads that are the same and under way at the same moment are one request to a node. */
   readonly coalesce: boolean
+  /** Whether calls that came over HTTP share the sockets to nodes that have a `wsUrl`. */
+  readonly multiplex: boolean
   /** Undefined is never. */
   readonly hedge: HedgeSpec | undefined
   /** Nodes that a signed transaction is sent to at once. */

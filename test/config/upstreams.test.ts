@@ -38,6 +38,7 @@ upstreams:
       nodes: [{ id: 'a', methods: ['eth_*'], tags: ['archive'] }],
       rules: { recentBlocks: 128, methods: { 'state_*': { tags: ['archive'], block: 0 }, trace: { tags: ['trace'], block: undefined } } },
       coalesce: false,
+      multiplex: false,
       hedge: { after: { part: 0.99 }, max: 2 },
       broadcast: 3,
       batch: { max: 1, waitMs: 5 },

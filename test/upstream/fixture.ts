@@ -55,6 +55,7 @@ export function specOf(urls: readonly string[], changes: Partial<UpstreamSpec> =
     rules: undefined,
     finality: false,
     coalesce: false,
+    multiplex: false,
     hedge: undefined,
     broadcast: 1,
     batch: { max: 20, waitMs: 0 },

@@ -57,7 +57,8 @@ export class UpstreamSockets {
 
   /** An open socket for a call to the node of this address that any client's calls may share. */
   forCall(wsUrl: string | undefined, { subscriber, rewrite }: ExchangeContext): Link | undefined {
-    if (wsUrl === undefined || subscriber?.settings.mode !== 'shared' || isRewritten(rewrite)) return undefined
+    const mayShare = subscriber === undefined ? this.terms.spec.multiplex : subscriber.settings.mode === 'shared'
+    if (wsUrl === undefined || !mayShare || isRewritten(rewrite)) return undefined
     return this.calls.get(wsUrl)?.pick()
   }
 

@@ -1,7 +1,7 @@
 /** Calls of WebSocket clients on the few sockets that they share: paired by id, each alone, none lost. */
 import { describe, expect, test } from 'vitest'
 import { toWire } from '../../../core/jsonrpc/wire.ts'
-import { brief, call, nodeOf, settings } from '../fixture.ts'
+import { ask, brief, call, nodeOf, settings } from '../fixture.ts'
 import { refusal, result, silence } from '../../support/scripted-socket-node.ts'
 import { socketNode, socketUpstream, until } from './fixture.ts'
 import type { Handler } from '../../support/scripted-socket-node.ts'
@@ -289,6 +289,28 @@ describe('where calls go', () => {
     one.rewrite = { path: '/its/own', host: undefined, headers: undefined }
     expect(await one.ask('eth_call')).toContain('result')
     expect(node.calls[0]!.socket).toBeUndefined()
+  })
+})
+
+describe('calls that came over HTTP', () => {
+  test('go over HTTP by default, whatever sockets stand', async () => {
+    const { node, upstream } = await opened()
+    expect((await ask(upstream, 'eth_call'))[0]).toContain('result')
+    expect(node.calls[0]!.socket).toBeUndefined()
+  })
+
+  test('share the sockets with multiplex, once one stands', async () => {
+    const node = await socketNode()
+    const { upstream } = socketUpstream([node], { multiplex: true })
+    await ask(upstream, 'eth_call')
+    expect(node.calls[0]!.socket).toBeUndefined()
+    await until(async () => {
+      await ask(upstream, 'eth_call')
+      return node.calls.at(-1)!.socket !== undefined
+    })
+    await Promise.all(Array.from({ length: 20 }, () => ask(upstream, 'eth_call', 'eth_chainId')))
+    expect(node.calls.slice(-40).every(({ socket }) => socket !== undefined)).toBe(true)
+    expect(node.handshakes).toHaveLength(1)
   })
 })
 
