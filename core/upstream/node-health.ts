@@ -57,9 +57,9 @@ export class NodeHealth {
     return this.pause === undefined ? 'up' : 'pausing'
   }
 
-  /** Whether it could serve, but that it is behind the others. */
-  get isOnlyLagging(): boolean {
-    return this.finding === 'lagging' && !this.isOpen && this.pause === undefined
+  /** Whether it could serve, but that it is behind. */
+  get isOnlyBehind(): boolean {
+    return (this.finding === 'lagging' || this.finding === 'syncing') && !this.isOpen && this.pause === undefined
   }
 
   /** Whether a call may be sent to see if a node that failed has recovered. */

@@ -63,8 +63,8 @@ export class Pool {
   }
 
   /**
-   * The node for an attempt, not one of `tried`; undefined where none is well. Reads may go to a node to see whether it is
-   * well again, and where there is no other, to one that is behind.
+   * The node for an attempt, not one of `tried`; undefined where none is well. Where there is no other it is one that is
+   * behind. Reads may go to a node to see whether it is well again.
    */
   pick(wish: Wish, tried: readonly PoolNode[], isRead: boolean): PoolNode | undefined {
     const { candidates, key, minBlock } = wish
@@ -72,7 +72,7 @@ export class Pool {
       const best = candidates.ranks[0]
       return best && choose(best.nodes, best.chooser, key)
     }
-    const node = search(wish, tried, isRead) ?? (isRead ? highest(wish, tried) : search(wish, tried, true))
+    const node = search(wish, tried, isRead) ?? highest(wish, tried) ?? (isRead ? undefined : search(wish, tried, true))
     if (node?.health.mayProbe() === true) node.health.probing()
     return node
   }
@@ -106,7 +106,7 @@ function highest({ candidates }: Wish, tried: readonly PoolNode[]): PoolNode | u
   let best: PoolNode | undefined
   for (const { nodes } of candidates.ranks) {
     for (const node of nodes) {
-      if (!(node.health.isUp || node.health.isOnlyLagging) || tried.includes(node)) continue
+      if (!(node.health.isUp || node.health.isOnlyBehind) || tried.includes(node)) continue
       if (best === undefined || (node.head ?? -1) > (best.head ?? -1)) best = node
     }
   }

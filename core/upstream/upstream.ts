@@ -271,7 +271,7 @@ export class NodeUpstream implements Upstream, ExchangeTerms, FrameTerms, Follow
     const { spec } = this
     const { active } = spec
     const nodeSpec = spec.nodes[position]!
-    const finding = active?.chainId === undefined ? undefined : 'unverified'
+    const finding = active?.chainId === undefined || nodeSpec.weight === 0 ? undefined : 'unverified'
     const health: NodeHealth = new NodeHealth(spec.passive, this.monotonicMs, active !== undefined, finding, () => this.nodeChanged(node))
     const node = new PoolNode(nodeSpec, new HttpNode(nodeSpec, position, spec, userAgent), health)
     this.counts.healthOf(node.name, health.isUp)

@@ -126,6 +126,16 @@ describe('two workers', () => {
     expect((await fetch(`${gateway.adminUrl}/readyz`)).status).toBe(200)
   })
 
+  test('tell at /upstreams what each of them sees of the nodes', async () => {
+    const { upstreams } = (await (await fetch(`${gateway.adminUrl}/upstreams`)).json()) as { upstreams: Record<string, unknown>[] }
+    const node = { node: '0', healthy: true, standing: 'up', head: null, lag: null, in_flight: 0, latency_ms: null, check_ms: null }
+    const eth = { id: 'eth', type: 'roundrobin', head: null, finalized: null, nodes: [node] }
+    expect(upstreams).toEqual([
+      { worker: 1, ...eth },
+      { worker: 2, ...eth },
+    ])
+  })
+
   test('admit exactly 50 of 400 calls at once where the budget is 50', async () => {
     const before = node.calls.length
     const answers = await calls(gateway, 400, 'free-key')

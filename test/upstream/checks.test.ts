@@ -1,10 +1,10 @@
 /** What checks find of nodes: their chain, how high they are, whether they can be reached; and what follows from it. */
 import { describe, expect, onTestFinished, test } from 'vitest'
-import { hang, reply, reset, startScriptedNode } from '../support/scripted-node.ts'
-import { ask, brief, call, context, deps, nodeOf, nodes, oneNode, upstreamOf } from './fixture.ts'
+import { NodeUpstream } from '../../core/upstream/upstream.ts'
+import { answer, hang, reply, reset, startScriptedNode } from '../support/scripted-node.ts'
+import { ask, brief, call, context, deps, nodeOf, nodes, oneNode, specOf, upstreamOf } from './fixture.ts'
 import type { Call } from '../../core/plugin/session.ts'
 import type { ActiveSpec } from '../../core/upstream/spec.ts'
-import type { NodeUpstream } from '../../core/upstream/upstream.ts'
 import type { ScriptedNode } from '../support/scripted-node.ts'
 
 const ACTIVE: ActiveSpec = { intervalMs: 30, timeoutMs: 500, chainId: undefined, maxLag: 2, successes: 1, failures: 3 }
@@ -128,13 +128,60 @@ describe('a node', () => {
     await until(upstream, 'up', 'up')
   })
 
-  test('that does not know eth_syncing is well', async () => {
+  test.each([
+    ['eth_syncing', reply('{"id":{id},"error":{"code":-32601,"message":"method not found"}}')],
+    ['eth_blockNumber', reply('{"id":{id},"error":{"code":-32601,"message":"method not found"}}')],
+    ['eth_blockNumber', reply('{"id":{id},"error":{"code":-32600,"message":"unsupported"}}')],
+    ['eth_blockNumber', reply('no such page', 404)],
+  ])('that does not know %s is well, and when calls found it failing it is back', async (method, refusing) => {
     const [node, other] = await chainNodes(10, 10)
+    let isDown = false
     node!.script((request, socket, self) => {
-      if (request.calls[0]!.method === 'eth_syncing') reply('{"id":{id},"error":{"code":-32601,"message":"method not found"}}')(request, socket, self)
-      else reply(`{"id":{id},"result":"0xa"}`)(request, socket, self)
+      const { method: asked } = request.calls[0]!
+      if (asked === 'eth_call' && isDown) reset(request, socket, self)
+      else if (asked === method) refusing(request, socket, self)
+      else answer(request, socket, self)
     })
-    await until(checked([node!, other!]), 'up', 'up')
+    const upstream = checked([node!, other!], {}, { passive: { failures: 1, ratio: 1, coolDownMs: 20 } })
+    await until(upstream, 'up', 'up')
+    isDown = true
+    for (let i = 0; i < 2; i++) await ask(upstream, 'eth_call')
+    isDown = false
+    await until(upstream, 'up', 'up')
+    expect(await ask(upstream, 'eth_call')).toEqual([ANSWER])
+  })
+
+  test.each([
+    ['another status', reply('down', 500)],
+    ['nonsense', reply('{"id":{id},"result":"high"}')],
+    ['an error about itself', reply('{"id":{id},"error":{"code":-32603,"message":"internal error"}}')],
+  ])('that answers checks with %s is out', async (_what, answering) => {
+    const [node, other] = await chainNodes(10, 10)
+    node!.script(answering)
+    await until(checked([node!, other!], { failures: 2 }), 'unreachable', 'up')
+  })
+
+  test('that will not say which chain it is on gets no calls where that matters', async () => {
+    const [silent, right] = await chainNodes(10, 10)
+    silent!.script((request, socket, self) => {
+      const script = request.calls[0]!.method === 'eth_chainId' ? reply('{"id":{id},"error":{"code":-32601,"message":"method not found"}}') : answer
+      script(request, socket, self)
+    })
+    const upstream = checked([silent!, right!], { chainId: 1 })
+    for (let i = 0; i < 4; i++) expect(await ask(upstream, 'eth_call')).toEqual([ANSWER])
+    expect(served(silent!)).toBe(0)
+  })
+
+  test('that is behind serves while there is no other', async () => {
+    const [ahead, behind] = await chainNodes(20, 10)
+    tells(behind!, 10, 1, '{"currentBlock":"0xa","highestBlock":"0x14"}')
+    const upstream = checked([ahead!, behind!])
+    await until(upstream, 'up', 'syncing')
+    for (let i = 0; i < 3; i++) await ask(upstream, 'eth_call')
+    expect(served(behind!)).toBe(0)
+    await ahead!.stop()
+    for (const method of ['eth_call', 'eth_call', 'eth_sendRawTransaction']) expect(await ask(upstream, method)).toEqual([expect.stringMatching(/^result/)])
+    expect(served(behind!)).toBeGreaterThan(0)
   })
 
   test('that hangs does not hold up the checks of the others', async () => {
@@ -206,6 +253,42 @@ test('heads and health are told to operators, and no URL', async () => {
       },
     ],
   })
+})
+
+describe('while no node is well', () => {
+  test('calls are refused at once and asked of nobody, and answered again within an interval', async () => {
+    const two = await chainNodes(10, 10)
+    const upstream = checked(two, { failures: 1 }, { passive: { failures: 1, ratio: 1, coolDownMs: 0 } })
+    await until(upstream, 'up', 'up')
+    for (const node of two) node.script(reply('down', 503))
+    await until(upstream, 'unreachable', 'unreachable')
+    const before = two.map(served)
+    for (let i = 0; i < 50; i++) {
+      const later = new Promise((resolve) => void setImmediate(resolve, 'later'))
+      expect(await Promise.race([later, ask(upstream, 'eth_call')])).toEqual(['upstreamUnavailable no-healthy-node'])
+    }
+    expect(two.map(served)).toEqual(before)
+    for (const node of two) node.script(undefined)
+    const checksBefore = two[0]!.requests.length
+    await until(upstream, 'up', 'up')
+    expect(two[0]!.requests.length - checksBefore).toBeLessThanOrEqual(4) // two questions a check; one may have been under way
+    expect(await ask(upstream, 'eth_call')).toEqual([ANSWER])
+  })
+})
+
+test('a reload forgets that a node was out which is not there any more', async () => {
+  const parts = deps()
+  const [up, down] = await chainNodes(10, 10)
+  await down!.stop()
+  const spec = (...urls: string[]) => specOf([], { nodes: urls.map((url, i) => nodeOf(url, { id: `n${i}` })), active: { ...ACTIVE, failures: 1 } })
+  const before = new NodeUpstream(spec(up!.url, down!.url), parts)
+  await until(before, 'up', 'unreachable')
+  expect(await parts.registry.text()).toContain('tollgate_node_healthy{upstream="test",node="n1"} 0')
+  const after = new NodeUpstream(spec(up!.url), parts, before)
+  onTestFinished(() => after.close())
+  before.retire()
+  expect(await parts.registry.text()).toContain('tollgate_node_healthy{upstream="test",node="n1"} 1')
+  await before.close()
 })
 
 test('checks are no calls of clients, and end with the upstream', async () => {
