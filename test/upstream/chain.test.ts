@@ -3,7 +3,7 @@ import { beforeEach, describe, expect, onTestFinished, test } from 'vitest'
 import { Chains } from '../../core/upstream/chains.ts'
 import { networkFinder } from '../../core/route/networks.ts'
 import { startAnvil } from '../support/anvil.ts'
-import { http } from '../support/scripted-node.ts'
+import { http, startScriptedNode } from '../support/scripted-node.ts'
 import { deps, logged, nodes, upstreamOf } from './fixture.ts'
 import type { CompiledRoute } from '../../core/config/snapshot.ts'
 import type { ActiveSpec } from '../../core/upstream/spec.ts'
@@ -145,6 +145,32 @@ describe('a chain', () => {
     behind.mine(2)
     await head('7a')
     expect(told.filter((line) => line.startsWith('turned'))).toEqual([])
+  })
+
+  test('a head that no node tells any more is not known, until one does again', async () => {
+    const { upstream, told, head } = followed([node])
+    await head('5a')
+    await node.stop()
+    await expect.poll(() => upstream.chain.head, { interval: 3 }).toBeUndefined()
+    const again = await startScriptedNode({ port: node.port })
+    onTestFinished(() => again.stop())
+    chain.serve(again)
+    await head('5a')
+    chain.mine()
+    await head('6a')
+    expect(told).toEqual(['5a', '5a', '6a'])
+  })
+
+  test('of several nodes the highest is followed, though none is checked', async () => {
+    const [second] = (await nodes(1)) as [ScriptedNode]
+    const ahead = new ScriptedChain().serve(second)
+    ahead.mine(9)
+    const { upstream, head } = followed([node, second], { active: undefined })
+    await head('9a')
+    expect(upstream.report().nodes.map(({ standing, lag }) => [standing, lag])).toEqual([
+      ['up', 4],
+      ['up', 0],
+    ])
   })
 
   test('a node that does not know blocks is not asked again', async () => {
