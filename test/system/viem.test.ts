@@ -1,11 +1,23 @@
 /** A session of viem through the gateway process to a real chain. */
-import { ContractFunctionExecutionError, MethodNotFoundRpcError, createPublicClient, createWalletClient, decodeEventLog, http, parseEther } from 'viem'
+import {
+  ContractFunctionExecutionError,
+  ContractFunctionRevertedError,
+  MethodNotFoundRpcError,
+  createPublicClient,
+  createWalletClient,
+  decodeEventLog,
+  encodeFunctionData,
+  fallback,
+  http,
+  parseEther,
+} from 'viem'
 import { privateKeyToAccount } from 'viem/accounts'
 import { foundry } from 'viem/chains'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { abi, bytecode } from './contract.ts'
 import { metric } from '../support/metric.ts'
-import { startStage } from './stage.ts'
+import { post, startStage } from './stage.ts'
+import type { BaseError } from 'viem'
 import type { Stage } from './stage.ts'
 
 /** Anvil's first account. */
@@ -44,6 +56,26 @@ test('a contract is deployed, written to and read, and its events are found', as
   expect(logs.map(({ data, topics }) => decodeEventLog({ abi, data, topics }))).toEqual([{ eventName: 'Changed', args: { value: 42n } }])
   await expect(reader.readContract({ address, abi, functionName: 'fail' })).rejects.toThrow(ContractFunctionExecutionError)
   await expect(reader.readContract({ address, abi, functionName: 'fail' })).rejects.toThrow('reverted with the following reason:\nno')
+})
+
+test('what reverted reaches the client as the node said it, data and all, and is no reason to ask elsewhere', async () => {
+  const { reader, writer } = clients()
+  const { contractAddress } = await reader.waitForTransactionReceipt({ hash: await writer.deployContract({ abi, bytecode }) })
+  const address = contractAddress!
+  const call = { jsonrpc: '2.0', id: 7, method: 'eth_call', params: [{ to: address, data: encodeFunctionData({ abi, functionName: 'fail' }) }, 'latest'] }
+  const [direct, through] = await Promise.all([post(stage.anvil.url, JSON.stringify(call)), post(stage.url, JSON.stringify(call))])
+  expect(JSON.parse(direct.text)).toMatchObject({ error: { code: 3, data: expect.stringMatching(/^0x08c379a0/) } })
+  const error = (text: string): string => text.slice(text.indexOf('"error":'))
+  expect(error(through.text)).toBe(error(direct.text))
+
+  let elsewhere = 0
+  const second = http(stage.anvil.url, { onFetchRequest: () => void elsewhere++ })
+  const first = http(stage.url, { fetchOptions: { headers: { apikey: 'demo-key' } } })
+  const either = createPublicClient({ chain: foundry, transport: fallback([first, second]) })
+  const thrown: unknown = await either.readContract({ address, abi, functionName: 'fail' }).catch((failure: unknown) => failure)
+  const reverted = (thrown as BaseError).walk((cause) => cause instanceof ContractFunctionRevertedError) as ContractFunctionRevertedError
+  expect({ reason: reverted.reason, data: reverted.data }).toMatchObject({ reason: 'no', data: { errorName: 'Error', args: ['no'] } })
+  expect(elsewhere).toBe(0)
 })
 
 test('a raw transaction is sent', async () => {
