@@ -98,7 +98,7 @@ export class Service implements Door {
     if (maxConnections < limits.maxConnections)
       this.parts.log.warn({ maxConnections, maxOpenFiles: this.machine.maxOpenFiles }, 'the system allows fewer connections than limits.max_connections')
     this.http = await startHttp(this, { ...limits, maxConnections }, { ...address, trustedProxies: settings.trustedProxies })
-    this.socketSessions = acceptWebSockets(this.http.server, this)
+    this.socketSessions = acceptWebSockets(this.http.server, this, limits)
     this.guard.start()
   }
 

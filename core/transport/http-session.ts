@@ -73,7 +73,7 @@ export class HttpSession {
     const type = headers['content-type']
     if (type !== undefined && !JSON_TYPE.test(type)) return edge.mediaType
     const encoding = headers['content-encoding']
-    if (encoding !== undefined && encoding !== 'identity') return edge.encoding
+    if (encoding !== undefined && encoding.toLowerCase() !== 'identity') return edge.encoding
     if (Number(headers['content-length']) > this.limits.maxBodyBytes) return this.tooLarge()
     // A client that asks first need not send a body that would only tell the id to refuse.
     return headers.expect === undefined ? undefined : this.session.refusal

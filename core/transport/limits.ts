@@ -7,7 +7,7 @@ export interface TransportLimits {
   readonly headersTimeoutMs: number
   /** Milliseconds for a whole request to arrive. Above: 408. */
   readonly requestTimeoutMs: number
-  /** Milliseconds for which a client may take nothing of its answer, and for all of it beside a second for every 64 KiB. Above: the connection is cut. */
+  /** Milliseconds for which a client may take nothing of its answer, and for all of it beside a second for every 64 KiB. Above: the connection is cut, a WebSocket closed with 1013. */
   readonly writeTimeoutMs: number
   /** Milliseconds that an idle kept-alive connection is held. */
   readonly keepAliveTimeoutMs: number

@@ -22,9 +22,16 @@ export class Outbox {
   /** What of all that waits is counted in the room. */
   private countedBytes = 0
   private isCorked = false
+  private readonly writeTimeoutMs: number
+  /** Runs while something waits. */
+  private watch: NodeJS.Timeout | undefined
+  /** Something has left since the watch began. */
+  private hasMoved = false
 
-  constructor(socket: WebSocket, settings: WebSocketSettings, room: Room, tooSlow: () => void) {
+  /** `tooSlow` is called when too much waits, and when none of what waits has left for `writeTimeoutMs`, at the latest after twice that. */
+  constructor(socket: WebSocket, settings: WebSocketSettings, writeTimeoutMs: number, room: Room, tooSlow: () => void) {
     this.socket = socket
+    this.writeTimeoutMs = writeTimeoutMs
     this.room = room
     this.settings = settings
     this.tooSlow = tooSlow
@@ -38,6 +45,7 @@ export class Outbox {
 
   /** The socket has closed: nothing waits any more. */
   close(): void {
+    clearTimeout(this.watch)
     this.room.heldBytes.value -= this.countedBytes
     this.countedBytes = 0
   }
@@ -47,7 +55,19 @@ export class Outbox {
     const bytes = this.socket.bufferedAmount + this.heldBytes
     this.room.heldBytes.value += bytes - this.countedBytes
     this.countedBytes = bytes
+    if (bytes > 0 && this.watch === undefined) this.beginWatch()
     return bytes
+  }
+
+  /** One timer for as long as something waits, rather than one for each message. */
+  private beginWatch(): void {
+    this.hasMoved = false
+    this.watch = setTimeout(() => {
+      this.watch = undefined
+      if (this.countedBytes === 0) return
+      if (this.hasMoved) this.beginWatch()
+      else this.tooSlow()
+    }, this.writeTimeoutMs).unref()
   }
 
   /** Sends a notification; answers how many had to be dropped for it. */
@@ -100,6 +120,7 @@ export class Outbox {
   }
 
   private readonly written = (): void => {
+    this.hasMoved = true
     if (this.held.length > 0) this.flush()
     if (this.countedBytes > 0) this.count()
   }

@@ -68,13 +68,13 @@ export class SocketSession implements Subscriber, Traffic {
   private lifetime: NodeJS.Timeout | undefined
   private expiry: NodeJS.Timeout | undefined
 
-  constructor(socket: WebSocket, session: LiveSession, settings: WebSocketSettings, door: Door, gone: () => void) {
+  constructor(socket: WebSocket, session: LiveSession, settings: WebSocketSettings, writeTimeoutMs: number, door: Door, gone: () => void) {
     this.socket = socket
     this.session = session
     this.settings = settings
     this.door = door
     this.gone = gone
-    this.outbox = new Outbox(socket, settings, door.pipeline.load, () => this.tooSlow())
+    this.outbox = new Outbox(socket, settings, writeTimeoutMs, door.pipeline.load, () => this.tooSlow())
     this.turn = new Turn(door.pipeline.monotonicMs, () => this.release())
     session.traffic = this
     session.subscriber = this

@@ -99,9 +99,12 @@ test('SIGTERM loses no call and no usage; SIGKILL no more usage than a second ho
   const { port } = new URL(first.url)
   load.start(`${first.url}/eth`)
   await frames(300)
+  load.closes.clear()
   first.signal('SIGTERM')
   expect(await first.ended).toEqual({ code: 0, signal: undefined })
-  expect(load.violations(recordedUsage(join(dir, 'data')))).toEqual([])
+  // Every call that was charged was answered, and every answer was charged; each socket was told why.
+  await expect.poll(() => load.differences(recordedUsage(join(dir, 'data')))).toEqual([])
+  await expect.poll(() => Object.fromEntries(load.closes)).toEqual({ 1001: 30 })
   const next = await start({}, { listen: `127.0.0.1:${port}` })
   await delay(1200) // longer than the flush interval, so that something has to be there
   await frames(200)

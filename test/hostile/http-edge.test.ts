@@ -4,6 +4,7 @@
  */
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { basic, basicFiles, startTestGateway } from '../support/gateway.ts'
+import { build } from '../config/fixtures.ts'
 import { RawHttp, exchange } from '../support/raw-http.ts'
 import { answer, startScriptedNode } from '../support/scripted-node.ts'
 import { CALL, SMUGGLED, ambiguous, call } from './requests.ts'
@@ -36,16 +37,82 @@ describe('a request that could be read two ways is refused, and its connection e
     expect(node.requests.length).toBe(before)
   })
 
-  test('405 says what is allowed', async () => {
-    const [refused] = await exchange(port, call({ line: 'CONNECT x:80 HTTP/1.1', length: '', body: '' }))
-    expect(refused!.headers['allow']).toBe('POST, OPTIONS')
-  })
+  test.each(['CONNECT x:80', 'TRACE /eth', 'PUT /eth', 'GET /eth', 'HEAD /eth', 'DELETE /eth', 'PATCH /eth', 'OPTIONS /eth', 'PROPFIND /eth'])(
+    '405 to %s says what is allowed',
+    async (line) => {
+      const client = (await RawHttp.connect(port)).send(call({ line: `${line} HTTP/1.1`, length: 'Connection: close\r\n', body: '' }))
+      const refused = line.startsWith('HEAD') ? await client.head() : await client.answer()
+      expect(refused).toMatchObject({ status: 405, headers: { allow: 'POST, OPTIONS' } })
+      client.end()
+    },
+  )
 
   test('what is refused is counted by a closed word', async () => {
     const before = await gateway.metric('tollgate_http_refusals_total', { why: 'duplicate-header' })
     await exchange(port, call({ headers: 'Host: x\r\n' }))
     expect(await gateway.metric('tollgate_http_refusals_total', { why: 'duplicate-header' })).toBe(before + 1)
   })
+})
+
+describe('up to its limit a request is served, and beyond it refused', () => {
+  const CLOSE = 'Connection: close\r\n'
+  /** So that the request line and all headers come to so many bytes. */
+  const head = (bytes: number): string => {
+    const rest = call({ headers: `X: \r\n${CLOSE}`, body: '' }).length - '\r\n'.length
+    return call({ headers: `X: ${'y'.repeat(bytes - rest - CALL.length.toString().length + 1)}\r\n${CLOSE}` })
+  }
+  const body = (bytes: number): string => CALL + ' '.repeat(bytes - CALL.length)
+  const inChunks = (text: string): string =>
+    `${(5).toString(16)};x=y\r\n${text.slice(0, 5)}\r\n${(text.length - 5).toString(16)}\r\n${text.slice(5)}\r\n0\r\n\r\n`
+  const CHUNKED = { length: 'Transfer-Encoding: chunked\r\n', headers: CLOSE }
+
+  test.each<[string, number, string]>([
+    ['100 headers', 200, call({ headers: 'X: y\r\n'.repeat(96) + CLOSE })],
+    ['101 headers', 431, call({ headers: 'X: y\r\n'.repeat(97) + CLOSE })],
+    ['headers just within 16 KiB', 200, head(16_300)],
+    ['headers just beyond 16 KiB', 431, head(16_500)],
+    ['a target just within 16 KiB', 200, call({ line: `POST /eth?${'y'.repeat(16_200)} HTTP/1.1`, headers: CLOSE })],
+    ['a body of as many bytes as there may be', 200, call({ body: body(10_000), headers: CLOSE })],
+    ['a body of a byte more', 413, call({ body: body(10_001), headers: CLOSE })],
+    ['chunks of as many bytes as there may be', 200, call({ ...CHUNKED, body: inChunks(body(10_000)) })],
+    ['chunks of a byte more', 413, call({ ...CHUNKED, body: inChunks(body(10_001)) })],
+    ['one Content-Encoding, identity', 200, call({ headers: `Content-Encoding: identity\r\n${CLOSE}` })],
+    ['one Content-Encoding, Identity', 200, call({ headers: `Content-Encoding: Identity\r\n${CLOSE}` })],
+    ['an empty Content-Encoding', 415, call({ headers: `Content-Encoding:\r\n${CLOSE}` })],
+    ['a list of Content-Encodings', 415, call({ headers: `Content-Encoding: identity, gzip\r\n${CLOSE}` })],
+    ['the type with a charset', 200, call({ headers: `Content-Type: application/json; charset=utf-8\r\n${CLOSE}` })],
+    ['an empty type', 415, call({ headers: `Content-Type:\r\n${CLOSE}` })],
+    ['a list of types', 415, call({ headers: `Content-Type: text/plain, application/json\r\n${CLOSE}` })],
+    ['an absolute target that agrees with Host', 200, call({ line: 'POST http://X/eth HTTP/1.1', headers: CLOSE })],
+    ['HTTP/1.0', 200, call({ line: 'POST /eth HTTP/1.0' })],
+  ])('%s: %i', async (_, status, request) => {
+    const before = node.requests.length
+    expect((await exchange(port, request)).map((answered) => answered.status)).toEqual([status])
+    expect(node.requests.length).toBe(before + (status === 200 ? 1 : 0))
+  })
+
+  test('of calls that wait on one connection a hundred are served', async () => {
+    const waiting: (() => void)[] = []
+    node.script((request, socket, of) => {
+      waiting.push(() => answer(request, socket, of))
+      if (waiting.length === 100) for (const run of waiting) run()
+    })
+    const answers = await exchange(port, call().repeat(99) + call({ headers: CLOSE }))
+    expect(answers.map(({ status }) => status)).toEqual(Array.from({ length: 100 }, () => 200))
+  })
+})
+
+test('nobody but the machine itself is listened to, for calls and for operators, unless the configuration says so', async () => {
+  const { snapshot } = await build({ 'gateway.yaml': '{}' })
+  expect(snapshot!.settings).toMatchObject({ listen: { host: '127.0.0.1', port: 9080 }, adminListen: { host: '127.0.0.1', port: 9180 } })
+})
+
+test('what operators are shown is not on the listener of clients', async () => {
+  for (const page of ['/metrics', '/healthz', '/readyz', '/upstreams']) {
+    const [refused] = await exchange(port, call({ line: `GET ${page} HTTP/1.1`, length: '', body: '' }))
+    expect(refused!.status).toBe(405)
+    expect(refused!.body).not.toContain('tollgate_')
+  }
 })
 
 describe('paths', () => {

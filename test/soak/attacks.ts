@@ -56,6 +56,12 @@ export const attacks: Readonly<Record<string, Attack>> = {
 
   'answers without an end, bombs, lies': (target) => answersTo(target.port, post(target, '/rogue', CALL)),
 
+  'packets of a hundred batches': async (target) => {
+    await new Promise((resolve) => setTimeout(resolve, 1000))
+    const batch = post(target, '/eth', `[${'0,'.repeat(99)}0]`).replace('Connection: close\r\n', '')
+    return answersTo(target.port, `${batch.repeat(99)}garbage\r\n\r\n`)
+  },
+
   'keys that are none': (target) => answersTo(target.port, post({ ...target, key: `wrong-${Math.random()}` }, '/eth', CALL)),
 
   'a thousand calls on one connection': ({ port, key }) => answersTo(port, `${call().replace('free-key', key).repeat(200)}garbage\r\n\r\n`),
@@ -94,6 +100,8 @@ export const attacks: Readonly<Record<string, Attack>> = {
         frame(OPCODE.text, 'x', { claims: 2 ** 31 }),
         frame(OPCODE.text, CALL, { fin: false }),
         frame(OPCODE.ping, 'x'.repeat(125)),
+        Buffer.concat(Array.from({ length: 5000 }, () => frame(OPCODE.text, '[0]'))),
+        Buffer.concat(Array.from({ length: 2000 }, () => frame(OPCODE.text, CALL.replace('eth_blockNumber', 'x')))),
       ]
       for (let at = 0; at < 10; at++) client.send(pick(garbage))
       await new Promise((resolve) => setTimeout(resolve, Math.random() * 500))

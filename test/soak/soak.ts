@@ -2,7 +2,7 @@
  * Ten minutes of everything at once: load with an oracle, all attacks beside it, nodes and configuration that fail and
  * come back, a plugin that throws, in a heap of 256 MiB. Prints a table; exits with 1 when a promise was broken.
  *
- *     npm run soak          SOAK_SECONDS=60 npm run soak
+ *     npm run soak          npm run soak -- 60        (seconds)
  */
 import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -15,14 +15,20 @@ import { Load, recordedUsage } from '../support/load.ts'
 import { metric } from '../support/metric.ts'
 import { answer, drip, endless, hang, reply, reset, startScriptedNode } from '../support/scripted-node.ts'
 import { attacks } from './attacks.ts'
+import { startReaders } from './slow-readers.ts'
 import type { GatewayProcess } from '../support/gateway-process.ts'
 import type { Script, ScriptedNode } from '../support/scripted-node.ts'
 import type { Attack, Target } from './attacks.ts'
+import type { Readers, ReadersReport } from './slow-readers.ts'
 
-const seconds = Number(process.env['SOAK_SECONDS'] ?? 600)
+const seconds = Number(process.argv[2] ?? 600)
 const MIB = 1024 * 1024
+/** A quarter of the heap, as the guard counts it. */
+const MAX_HELD_MIB = (256 - 96) / 4
 /** Acts of one attack that run at once. */
 const AT_ONCE = 4
+/** A slow reader stops for so long. */
+const STOPPED_MS = Math.min(60, seconds / 3) * 1000
 /** Idle sockets that are held open all the time. */
 const SLOW_SOCKETS = 1000
 /** What an HTTP answer of 5xx may be: the table's, but for `internal`. */
@@ -30,7 +36,7 @@ const OWN_5XX = new Set([502, 503, 504])
 
 const clumsy = `import { definePlugin } from '#plugin'
 let count = 0
-const stumble = () => { if (++count % 10 === 0) throw new Error('stumbled'); return count % 10 === 5 ? Promise.reject(new Error('stumbled')) : undefined }
+const stumble = () => { if (++count % 100 === 0) throw new Error('stumbled'); return count % 100 === 50 ? Promise.reject(new Error('stumbled')) : undefined }
 export default definePlugin({
   name: 'clumsy', priority: 2000, summary: 'Stumbles.', config: {}, examples: [{}], onFault: 'pass',
   create: () => ({ open: stumble, access: stumble, reply: stumble, log: stumble, close: stumble }),
@@ -53,11 +59,11 @@ const rogueScripts: readonly Script[] = [
 ]
 
 const { eth } = basicFiles['whitelist.yaml'].networks
-const files = { ...basicFiles, 'whitelist.yaml': { networks: { eth, rogue: eth } }, 'own/clumsy.ts': clumsy }
+const files = { ...basicFiles, 'whitelist.yaml': { networks: { eth, rogue: eth, feed: eth } }, 'own/clumsy.ts': clumsy }
 
-function configOf(nodeUrl: string, rogueUrl: string, load: Load): Record<string, unknown> {
+function configOf(nodeUrl: string, rogueUrl: string, feed: Readers['feed'], load: Load): Record<string, unknown> {
   const timeout = { connect: '1s', read: '2s', total: '4s' }
-  return basic({
+  const config = basic({
     nodeUrl,
     plugins: { clumsy: {}, cors: {}, 'ws-jsonrpc-proxy': { mode: 'http' }, 'access-log': { sample: 0.01, errors: 'sampled' } },
     top: {
@@ -67,17 +73,28 @@ function configOf(nodeUrl: string, rogueUrl: string, load: Load): Record<string,
       upstreams: [
         { id: 'eth', nodes: [{ url: nodeUrl }], timeout, retries: 0 },
         { id: 'rogue', nodes: [{ url: rogueUrl }], timeout, retries: 0 },
+        { id: 'feed', nodes: [{ url: feed.url, ws_url: feed.wsUrl }], timeout, retries: 0 },
       ],
       plans: [{ id: 'load', tier: 'free', seconds_quota: -1, monthly_quota: -1 }],
       consumers: [...load.consumers, { username: 'attacker', plan: 'load', plugins: { 'key-auth': { key: 'attacker-key' } } }],
     },
   })
+  const [route] = config['routes'] as { plugins: Record<string, unknown> }[]
+  const fed = (name: string, settings: Record<string, unknown>): Record<string, unknown> => ({
+    id: name,
+    uris: [`/{network}/${name}`],
+    upstream_id: '{network}',
+    plugins: { ...route!.plugins, 'ws-jsonrpc-proxy': { ...settings, ping_interval: '10m' } },
+  })
+  return { ...config, routes: [route, fed('close', { max_buffered_bytes: 16 * MIB }), fed('drop', { slow_consumer: 'drop-oldest' })] }
 }
 
 /** Everything that is watched while it runs. */
 class Soak {
   readonly statuses = new Map<string, Map<number, number>>()
   readonly rssMib: number[] = []
+  /** The most that was held in memory at once, in MiB. */
+  heldMib = 0
   health = { asked: 0, unwell: 0 }
   isOver = false
   hasEnded: string | undefined
@@ -113,8 +130,9 @@ class Soak {
   async watchMemory(): Promise<void> {
     while (!this.isOver) {
       const text = await readFile(`/proc/${this.gateway.pid}/status`, 'utf8').catch(() => '')
+      this.heldMib = Math.max(this.heldMib, (await metric(this.gateway.adminUrl, 'tollgate_held_bytes').catch(() => 0)) / MIB)
       this.rssMib.push(Number(/VmRSS:\s+(\d+)/.exec(text)?.[1] ?? NaN) / 1024)
-      await delay((seconds * 1000) / 120)
+      await delay(Math.min(1000, (seconds * 1000) / 120))
     }
   }
 
@@ -160,6 +178,9 @@ async function holdSlowSockets(soak: Soak, port: number): Promise<void> {
   for (let at = 0; at < SLOW_SOCKETS; at++) hold()
 }
 
+/** Attacks that wait for no answer. */
+const SILENT = new Set(['callers that leave', 'answers that nobody reads'])
+
 const mean = (numbers: readonly number[]): number => numbers.reduce((sum, number) => sum + number, 0) / numbers.length
 
 interface Row {
@@ -168,13 +189,14 @@ interface Row {
   readonly isGood: boolean
 }
 
-function judge(soak: Soak, load: Load, violations: readonly string[], ending: string, faults: number): Row[] {
+function judge(soak: Soak, load: Load, readers: ReadersReport, violations: readonly string[], ending: string, faults: number): Row[] {
   const rss = soak.rssMib.filter((mib) => !Number.isNaN(mib))
   const early = mean(rss.slice(rss.length / 4, rss.length / 2))
   const late = mean(rss.slice((rss.length * 3) / 4))
   const odd5xx = [...soak.statuses].flatMap(([name, seen]) =>
     [...seen.keys()].filter((status) => status >= 500 && !OWN_5XX.has(status)).map((status) => `${status} to ${name}`),
   )
+  const unmade = [...soak.statuses].filter(([name, seen]) => seen.size === 0 && !SILENT.has(name)).map(([name]) => name)
   const own = [...load.outcomes.keys()].filter((outcome) => ['internal', 'frame-broken', 'plugin-fault', 'upstream-fault', 'meter-fault'].includes(outcome))
   return [
     {
@@ -191,6 +213,21 @@ function judge(soak: Soak, load: Load, violations: readonly string[], ending: st
       what: 'memory flat after warm-up',
       found: `${early.toFixed(0)} MiB in the second quarter, ${late.toFixed(0)} MiB in the last`,
       isGood: late <= early * 1.15 + 16,
+    },
+    {
+      what: 'held in memory at once',
+      found: `${soak.heldMib.toFixed(0)} MiB at most`,
+      isGood: soak.heldMib < MAX_HELD_MIB * 1.5,
+    },
+    {
+      what: 'readers lost nothing while others stopped reading',
+      found: readers.odd.slice(0, 3).join('; ') || `${readers.received} notifications of ${readers.sent}, ${readers.stops} stops of ${STOPPED_MS / 1000} s`,
+      isGood: readers.odd.length === 0 && readers.stops > 0 && readers.received > 0,
+    },
+    {
+      what: 'every attack was made',
+      found: unmade.join(', ') || 'yes',
+      isGood: unmade.length === 0,
     },
     { what: 'load was served', found: `${load.count('ok')} of ${load.frames} calls`, isGood: load.count('ok') > load.frames / 2 },
     { what: 'a clumsy plugin was passed over', found: `${faults} faults`, isGood: faults > 0 },
@@ -211,13 +248,15 @@ async function main(): Promise<number> {
   node.current.results.set('eth_getLogs', LARGE)
   const rogue = await startScriptedNode()
   rogue.script((...request) => rogueScripts[Math.floor(Math.random() * rogueScripts.length)]!(...request))
-  const config = configOf(node.current.url, rogue.url, load)
+  const readers = await startReaders(STOPPED_MS)
+  const config = configOf(node.current.url, rogue.url, readers.feed, load)
   const gateway = await startGatewayProcess({ ...config, log: { level: 'info' } }, { files, dir, command: ['--max-old-space-size=256', 'core/main.ts'] })
   const soak = new Soak(gateway)
   const target = { port: Number(new URL(gateway.url).port), key: 'attacker-key' }
   say(`soaking for ${seconds} s: ${load.clients.length} clients, ${Object.keys(attacks).length} attacks, ${SLOW_SOCKETS} slow sockets`)
 
   load.start(`${gateway.url}/eth`)
+  readers.start({ wsUrl: `${gateway.wsUrl}/feed`, key: target.key })
   await holdSlowSockets(soak, target.port)
   const running = [
     ...Object.entries(attacks).map(([name, act]) => soak.attack(name, act, target)),
@@ -228,6 +267,7 @@ async function main(): Promise<number> {
   ]
   await delay(seconds * 1000)
   soak.isOver = true
+  const read = await readers.end()
   await Promise.all(running)
   await load.stop()
   const early = soak.hasEnded
@@ -236,7 +276,7 @@ async function main(): Promise<number> {
   gateway.signal('SIGTERM')
   const { code, signal } = await gateway.ended
   soak.hasEnded = early
-  const rows = judge(soak, load, load.violations(recordedUsage(join(dir, 'data'))), String(code ?? signal), faults)
+  const rows = judge(soak, load, read, load.violations(recordedUsage(join(dir, 'data'))), String(code ?? signal), faults)
 
   print(
     'Load',
@@ -256,7 +296,8 @@ async function main(): Promise<number> {
     ...rows.map(({ what, found, isGood }) => [isGood ? 'kept' : 'BROKEN', what, found]),
     ['', 'refused before they were sessions', String(refusals)],
   ])
-  if (rows.some(({ isGood }) => !isGood)) say(gateway.output.split('\n').slice(-40).join('\n'))
+  const told = gateway.output.split('\n').filter((line) => !line.includes('"plugin":') && !line.includes('configuration'))
+  if (rows.some(({ isGood }) => !isGood)) say(told.slice(-40).join('\n'))
   await Promise.all([node.current.stop(), rogue.stop(), rm(dir, { recursive: true, force: true })])
   return rows.every(({ isGood }) => isGood) ? 0 : 1
 }

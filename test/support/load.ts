@@ -71,6 +71,8 @@ export class Load {
   readonly clients: readonly LoadClient[]
   /** Frames by what became of them: `ok`, the reason of a refusal, `lost` where the connection went. */
   readonly outcomes = new Map<string, number>()
+  /** Sockets that were open and have closed, by code. */
+  readonly closes = new Map<number, number>()
   /** What must not be, in words. */
   readonly odd: string[] = []
   /** The longest that a frame took to be answered; may be set back to 0. Milliseconds. */
@@ -122,6 +124,14 @@ export class Load {
     })
   }
 
+  /** Where not exactly that was recorded which the caller was told was served, per consumer: what a stop that waits must come to. */
+  differences(recorded: ReadonlyMap<string, number>): string[] {
+    return this.clients.flatMap(({ username, acknowledged }) => {
+      const used = recorded.get(username) ?? 0
+      return used === acknowledged ? [] : [`${username} was charged ${used} CU and was served ${acknowledged}`]
+    })
+  }
+
   private async callOverHttp(client: LoadClient, everyMs: number): Promise<void> {
     await delay(Math.random() * everyMs)
     while (!this.isOver) {
@@ -154,7 +164,10 @@ export class Load {
       const socket = new WebSocket(this.anyUrl().replace('http', 'ws'), { headers: { apikey: client.key }, handshakeTimeout: GIVE_UP_MS })
       const ended = new Promise<void>((resolve) => socket.on('close', () => resolve()).on('error', () => socket.terminate()))
       const opened = new Promise<boolean>((resolve) => socket.on('open', () => resolve(true)).on('close', () => resolve(false)))
-      if (await opened) await this.callOn(socket, client, everyMs)
+      if (await opened) {
+        socket.on('close', (code) => this.closes.set(code, (this.closes.get(code) ?? 0) + 1))
+        await this.callOn(socket, client, everyMs)
+      }
       socket.close()
       await ended
       await delay(100)

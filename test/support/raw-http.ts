@@ -58,6 +58,12 @@ export class RawHttp {
     }
   }
 
+  /** The head of the next answer, where no body follows whatever its length says: the answer to HEAD. */
+  async head(): Promise<RawAnswer | undefined> {
+    while (!this.heard.includes('\r\n\r\n') && !this.isEnded) await new Promise<void>((resolve) => (this.wake = resolve))
+    return readAnswer(this.heard.replace(/content-length: \d+/i, 'content-length: 0'))?.answer
+  }
+
   /** All answers until the gateway ends the connection; fails when it ends within one. */
   async answers(): Promise<RawAnswer[]> {
     const answers: RawAnswer[] = []

@@ -37,12 +37,13 @@ interface Waiting {
 
 export interface SocketsOptions {
   readonly settings?: Partial<WebSocketSettings>
+  readonly writeTimeoutMs?: number
   readonly members?: readonly Member[]
   /** Answers every call at once instead of leaving it to `waiting`. */
   readonly atOnce?: boolean
 }
 
-export async function startSockets({ settings = {}, members = [], atOnce = false }: SocketsOptions = {}) {
+export async function startSockets({ settings = {}, writeTimeoutMs = 30_000, members = [], atOnce = false }: SocketsOptions = {}) {
   const waiting: Waiting[] = []
   const subscribers: Subscriber[] = []
   const upstream = (requests: readonly RpcRequest[], context: ExchangeContext): Promise<readonly Outcome[]> => {
@@ -64,7 +65,7 @@ export async function startSockets({ settings = {}, members = [], atOnce = false
     refusedAtEdge: () => undefined,
   }
   const server = createServer()
-  const sessions = acceptWebSockets(server, door)
+  const sessions = acceptWebSockets(server, door, { writeTimeoutMs })
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')
   onTestFinished(() => {

@@ -192,6 +192,22 @@ describe('notifications', () => {
     await expect.poll(() => ids(other.messages.filter((message) => message.startsWith('{')))).toEqual([1, 2])
   })
 
+  test.each(['close', 'drop-oldest'] as const)(
+    'towards a client that takes nothing for too long end the socket, however little waits (%s)',
+    async (slowConsumer) => {
+      const { connect, subscribers, core } = await startSockets({ settings: { slowConsumer }, writeTimeoutMs: 50, atOnce: true })
+      const { call, socket, messages, closed } = await connect()
+      call(1)
+      await expect.poll(() => messages.length).toBe(1)
+      socket.pause()
+      // More than the buffers of the system take, and less than may wait.
+      for (let sent = 0; sent < 70; sent++) subscribers[0]!.push(notification(`"${'x'.repeat(100_000)}"`))
+      await expect.poll(() => core.sockets.slowConsumers.value).toBe(1)
+      socket.resume()
+      expect([1013, 1006]).toContain((await closed).code)
+    },
+  )
+
   test('are dropped from the oldest where that is chosen, and the client goes on with the newest', async () => {
     const { connect, subscribers, core } = await startSockets({ settings: { maxBufferedBytes: 1_000_000, slowConsumer: 'drop-oldest' }, atOnce: true })
     const { call, socket, messages } = await connect()
