@@ -24,7 +24,7 @@ export class UpstreamSet {
     return [...this.serving.values()].map((upstream) => upstream.report())
   }
 
-  /** From now on these serve. Opens no connection; closes those of the others when their last request has ended. */
+  /** From now on these serve. Closes the connections of the others when their last request has ended. */
   update(specs: readonly UpstreamSpec[]): void {
     const next = new Map(specs.map((spec) => [spec.id, this.keepOrMake(spec)]))
     this.retired = this.retired.filter((upstream) => upstream.isBusy)

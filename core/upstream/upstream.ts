@@ -17,6 +17,7 @@ import { PoolNode } from './pool-node.ts'
 import { PoolWatch } from './pool-watch.ts'
 import { Pool } from './pool.ts'
 import { quantity, resultOf } from './probe.ts'
+import { Reachability } from './reachability.ts'
 import { RetryBudget } from './retry-budget.ts'
 import { HeadSocket } from './socket/head-socket.ts'
 import { SocketCounts } from './socket/socket-counts.ts'
@@ -94,15 +95,14 @@ export class NodeUpstream implements Upstream, ExchangeTerms, FrameTerms, Follow
   /** Notes what answers tell of the chain; undefined where nobody wants to know. */
   readonly heard: FrameTerms['heard']
   private readonly sockets: UpstreamSockets
-  private readonly reachCacheMs: number
-  private readonly reached = new Map<WebSocketSettings['mode'], { readonly untilMs: number; readonly isReachable: Promise<boolean> }>()
+  private readonly reachability: Reachability
   private hasSuccessor = false
   private nextId = 1
   private isClosed = false
 
   /**
-   * Opens no connection. Takes over the sockets of its predecessor, the upstream of this id before a reload. Throws TypeError
-   * when a node's URL is none.
+   * Begins to look at its nodes where that is asked for, else opens no connection. Takes over the sockets of its predecessor, the
+   * upstream of this id before a reload. Throws TypeError when a node's URL is none.
    */
   constructor(spec: UpstreamSpec, deps: UpstreamDeps, predecessor?: NodeUpstream) {
     this.id = spec.id
@@ -145,7 +145,7 @@ export class NodeUpstream implements Upstream, ExchangeTerms, FrameTerms, Follow
         return wsUrl === undefined ? undefined : new HeadSocket(new SocketNode(wsUrl, position, spec, userAgent), terms, told)
       },
     })
-    this.reachCacheMs = limits.reachCacheMs
+    this.reachability = new Reachability(this.nodes, this.sockets, limits.reachCacheMs, this.monotonicMs)
   }
 
   exchange(requests: readonly RpcRequest[], context: ExchangeContext): Promise<readonly Outcome[]> {
@@ -156,13 +156,7 @@ export class NodeUpstream implements Upstream, ExchangeTerms, FrameTerms, Follow
   }
 
   reach({ mode }: WebSocketSettings): Promise<boolean> {
-    const now = this.monotonicMs()
-    let answer = this.reached.get(mode)
-    if (answer === undefined || now >= answer.untilMs) {
-      answer = { untilMs: now + this.reachCacheMs, isReachable: this.reachNow(mode) }
-      this.reached.set(mode, answer)
-    }
-    return answer.isReachable
+    return this.reachability.of(mode)
   }
 
   socketTo(node: PoolNode, context: ExchangeContext): Link | undefined {
@@ -249,14 +243,6 @@ export class NodeUpstream implements Upstream, ExchangeTerms, FrameTerms, Follow
       if (requests.length === 0) resolve([])
       else new FrameExchange(requests, calls, context, this, resolve).start()
     })
-  }
-
-  /** A session with a socket of its own needs one; all others are served over HTTP where there is none. */
-  private async reachNow(mode: WebSocketSettings['mode']): Promise<boolean> {
-    if (mode !== 'http' && (await this.sockets.reach())) return true
-    if (mode === 'dedicated' && !this.sockets.isEmpty) return false
-    for (const node of this.nodes) if (await node.http.reach()) return true
-    return false
   }
 
   private note(method: string, call: Call | undefined, outcome: Outcome, by: PoolNode): void {

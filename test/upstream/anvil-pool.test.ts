@@ -1,6 +1,7 @@
 /** Real nodes behind a real gateway: one is behind, one is on another chain, one dies under load and comes back. */
+import { once } from 'node:events'
 import { setTimeout as delay } from 'node:timers/promises'
-import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { afterEach, beforeEach, describe, expect, onTestFinished, test } from 'vitest'
 import { WebSocket } from 'ws'
 import { startAnvil } from '../support/anvil.ts'
 import { startTestGateway } from '../support/gateway.ts'
@@ -41,7 +42,10 @@ beforeEach(async () => {
         checks: { active: { interval: `${INTERVAL_MS}ms`, chain_id: 31_337, max_lag: 5 }, passive: { cool_down: '100ms' } },
       },
     ],
-    routes: [{ id: 'rpc', uris: ['/'], upstream_id: 'eth', plugins: { 'jsonrpc-var': {}, 'ws-jsonrpc-proxy': {} } }],
+    routes: [
+      { id: 'rpc', uris: ['/'], upstream_id: 'eth', plugins: { 'jsonrpc-var': {}, 'ws-jsonrpc-proxy': {} } },
+      { id: 'own', uris: ['/own'], upstream_id: 'eth', plugins: { 'jsonrpc-var': {}, 'ws-jsonrpc-proxy': { mode: 'dedicated' } } },
+    ],
   })
 })
 
@@ -68,6 +72,23 @@ function until(node: string, standing: string): Promise<void> {
 async function read(method: string, params: readonly unknown[] = []): Promise<string> {
   const { json } = await gateway.post('/', JSON.stringify({ jsonrpc: '2.0', id: 1, method, params }))
   return JSON.stringify((json as { result?: unknown }).result ?? json)
+}
+
+async function connected(path: string): Promise<WebSocket> {
+  const socket = new WebSocket(gateway.wsUrl + path)
+  await once(socket, 'open')
+  onTestFinished(() => socket.terminate())
+  return socket
+}
+
+/** A client of new heads, and the numbers of those that came. */
+async function subscribed(): Promise<{ heads: string[] }> {
+  const socket = await connected('/')
+  const heads: string[] = []
+  socket.send('{"jsonrpc":"2.0","id":1,"method":"eth_subscribe","params":["newHeads"]}')
+  await once(socket, 'message')
+  socket.on('message', (data: Buffer) => heads.push((JSON.parse(data.toString()) as { params: { result: { number: string } } }).params.result.number))
+  return { heads }
 }
 
 /** Clients that read until they are told to stop. */
@@ -144,24 +165,27 @@ describe('three nodes', () => {
     expect(await read('eth_blockNumber')).toBe('"0x20"')
   }, 60_000)
 
-  test('new heads are those of the right chain, from a node that is not behind', async () => {
-    const socket = new WebSocket(`${gateway.wsUrl}/`)
-    const heads: string[] = []
-    const granted = new Promise<void>((resolve) => {
-      socket.on('message', (data: Buffer) => {
-        const { id, params } = JSON.parse(data.toString()) as { id?: number; params?: { result: { number: string } } }
-        if (id === 1) resolve()
-        else heads.push(params!.result.number)
-      })
-    })
-    socket.on('open', () => socket.send('{"jsonrpc":"2.0","id":1,"method":"eth_subscribe","params":["newHeads"]}'))
-    await granted
+  test('new heads are those of the right chain, and go on at another node when theirs is behind', async () => {
+    const { heads } = await subscribed()
     await foreign.call('anvil_mine', ['0x2'])
     await behind.call('anvil_mine', ['0x1'])
     await mortal.call('anvil_mine', ['0x1'])
-    await expect.poll(() => heads).toContain('0x21')
-    expect(heads).toEqual(['0x21'])
-    socket.close()
+    await expect.poll(() => heads).toEqual(['0x21'])
+    await behind.call('anvil_mine', ['0x40'])
+    await until('mortal', 'lagging')
+    await behind.call('anvil_mine', ['0x1'])
+    await expect.poll(() => heads.at(-1), { timeout: 5000 }).toBe('0x42')
+    expect(heads.length).toBe(new Set(heads).size)
+  })
+
+  test('a socket of a client’s own leads to the right chain', async () => {
+    for (let i = 0; i < 3; i++) {
+      const socket = await connected('/own')
+      socket.send('{"jsonrpc":"2.0","id":1,"method":"eth_chainId"}')
+      const [data] = (await once(socket, 'message')) as [Buffer]
+      expect(data.toString()).toContain(CHAIN)
+      socket.close()
+    }
   })
 
   test('a node that has caught up is back, and what is pushed is known at once', async () => {

@@ -87,9 +87,14 @@ export class Feeds implements FeedOwner, LinkOwner {
     else if (this.link !== undefined && !nodes.some(({ wsUrl }) => wsUrl === this.link!.node.wsUrl)) this.link.close(GOING_AWAY, '')
   }
 
-  /** A node is up or out: subscriptions leave one that is not to be listened to any more. */
+  /** A node is up or out: subscriptions leave one that is not to be listened to any more, and wait no longer for one that is well. */
   nodeChanged(position: number): void {
     const standing = this.terms.standingOf(position)
+    if (standing === 'up' && this.retry !== undefined) {
+      clearTimeout(this.retry)
+      this.retry = undefined
+      this.connect()
+    }
     if (this.link?.node.position !== position || !LEFT.has(standing)) return
     const isBetter = this.nodes.some((node) => this.terms.standingOf(node.position) === 'up')
     if (isBetter || standing === 'wrong-chain') this.link.close(GOING_AWAY, '')
