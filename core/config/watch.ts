@@ -5,7 +5,7 @@
  */
 import { watch } from 'node:fs'
 import { stat } from 'node:fs/promises'
-import { dirname } from 'node:path'
+import { basename, dirname } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { digestOfPath } from './sources.ts'
 import type { FSWatcher } from 'node:fs'
@@ -13,7 +13,7 @@ import type { FileVersion } from './snapshot.ts'
 
 /** Files looked at this often are noticed within a second, also where the file system tells nothing (NFS, some mounts). */
 const LOOK_EVERY_MS = 500
-/** Events of one moment are looked after together; a log in the same directory would else keep us looking. */
+/** Events of one moment are looked after together. */
 const GATHER_MS = 20
 /** A change counts once it has been the same for so long: editors write in several steps. */
 const SETTLE_MS = 50
@@ -45,6 +45,8 @@ class Watching implements FileWatch {
   private readonly timer: NodeJS.Timeout
   private readonly watchers = new Map<string, FSWatcher>()
   private files = new Map<string, Seen>()
+  /** The last parts of their paths. */
+  private names = new Set<string>()
   private looking: Promise<void> | undefined
   private hasNews = false
   private isClosed = false
@@ -58,6 +60,7 @@ class Watching implements FileWatch {
   update(files: readonly FileVersion[]): void {
     if (this.isClosed) return
     this.files = new Map(files.map(({ path, digest }) => [path, { digest, stamp: undefined }]))
+    this.names = new Set(files.map(({ path }) => basename(path)))
     const directories = new Set(files.map(({ path }) => dirname(path)))
     for (const [directory, watcher] of this.watchers) if (!directories.has(directory)) this.drop(directory, watcher)
     for (const directory of directories) if (!this.watchers.has(directory)) this.watchDirectory(directory)
@@ -72,7 +75,10 @@ class Watching implements FileWatch {
 
   private watchDirectory(directory: string): void {
     try {
-      const watcher = watch(directory, { persistent: false }, () => this.look())
+      const watcher = watch(directory, { persistent: false }, (event, name) => {
+        // A log in the same directory would keep us looking.
+        if (event === 'rename' || name === null || this.names.has(name)) this.look()
+      })
       watcher.on('error', () => this.drop(directory, watcher))
       this.watchers.set(directory, watcher)
     } catch {
