@@ -14,6 +14,7 @@ import { digestOfContent } from './config/sources.ts'
 import { watchFiles } from './config/watch.ts'
 import { openMeter } from './meter/open.ts'
 import { openPrimary } from './meter/open-primary.ts'
+import { PlaceBook } from './meter/places.ts'
 import { coreMetrics } from './observe/core-metrics.ts'
 import { openLog } from './observe/log.ts'
 import { createMetrics } from './observe/metrics.ts'
@@ -102,19 +103,21 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   const stop = new AbortController()
   const log = openLog({ level: 'info', file: undefined, now: options.now, onDropped: () => metrics.logLinesDropped.value++ })
   const chains = new Chains(log)
+  const places = new PlaceBook()
   const deps: SnapshotDeps = {
     ...options,
     generation: 1,
     metrics: registry,
     log: (plugin) => log.forPlugin(plugin),
     chain: (network, generation) => chains.view(network, generation),
+    places: (place) => places.of(place),
     stop: stop.signal,
   }
   const loaded = await buildSnapshot(options.configFile, deps)
   const { snapshot } = loaded
   if (snapshot === undefined) throw new ConfigurationError(loaded.problems)
   log.follow(snapshot.settings.log)
-  const parts: Parts = { options, deps, registry, metrics, chains, stop, log }
+  const parts: Parts = { options, deps, registry, metrics, chains, places, stop, log }
   const gateway = new RunningGateway(parts, await engineOf(parts, snapshot, loaded.content), snapshot, loaded.content)
   try {
     await gateway.start(loaded, snapshot)
@@ -131,6 +134,7 @@ interface Parts {
   readonly registry: MetricsRegistry
   readonly metrics: CoreMetrics
   readonly chains: Chains
+  readonly places: PlaceBook
   readonly stop: AbortController
   readonly log: Log
 }
@@ -144,9 +148,9 @@ function engineOf(parts: Parts, snapshot: Snapshot, content: Content): Promise<E
   return workers > 1 ? severalProcesses(workers, parts, snapshot, content) : thisProcess(parts, snapshot)
 }
 
-async function thisProcess({ options, registry, metrics, chains, stop, log }: Parts, snapshot: Snapshot): Promise<Engine> {
+async function thisProcess({ options, registry, metrics, chains, places, stop, log }: Parts, snapshot: Snapshot): Promise<Engine> {
   const { now, version, machine } = options
-  const { meter, close } = await openMeter(snapshot.settings, { now, log, metrics: registry })
+  const { meter, close } = await openMeter(snapshot.settings, { now, log, metrics: registry, places })
   const service = new Service({ registry, metrics, log, meter, version, now, ...(machine && { machine }), chains, stop }, snapshot)
   return {
     workers: 1,

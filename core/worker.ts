@@ -6,6 +6,7 @@
 import { formatProblem } from './config/problem.ts'
 import { buildSnapshot } from './config/snapshot.ts'
 import { openWorker } from './meter/open-worker.ts'
+import { PlaceBook } from './meter/places.ts'
 import { coreMetrics } from './observe/core-metrics.ts'
 import { openLog } from './observe/log.ts'
 import { createMetrics } from './observe/metrics.ts'
@@ -68,6 +69,7 @@ class RunningWorker implements Worker {
   private readonly registry: MetricsRegistry = createMetrics()
   private readonly metrics: CoreMetrics
   private readonly chains: Chains
+  private readonly places = new PlaceBook()
   private readonly stop = new AbortController()
   private meter: WorkerMeter | undefined
   private service: Service | undefined
@@ -116,7 +118,7 @@ class RunningWorker implements Worker {
   private async openMeter(): Promise<WorkerMeter> {
     const { workers, budgets } = this.assignment
     const send = (request: MeterRequest): void => void this.link.send({ kind: 'meter', request })
-    this.meter = await openWorker({ ...budgets, workers, send }, { now: this.options.now, log: this.log, metrics: this.registry })
+    this.meter = await openWorker({ ...budgets, workers, send }, { now: this.options.now, log: this.log, metrics: this.registry, places: this.places })
     return this.meter
   }
 
@@ -163,7 +165,8 @@ class RunningWorker implements Worker {
     const { catalogue, env, now } = this.options
     const log: SnapshotDeps['log'] = (plugin) => this.log.forPlugin(plugin)
     const chain: SnapshotDeps['chain'] = (network, its) => this.chains.view(network, its)
-    return buildSnapshot(this.assignment.configFile, { catalogue, env, now, generation, content, metrics: this.registry, log, chain, stop: this.stop.signal })
+    const places: SnapshotDeps['places'] = (place) => this.places.of(place)
+    return buildSnapshot(this.assignment.configFile, { catalogue, env, now, generation, content, metrics: this.registry, log, chain, places, stop: this.stop.signal })
   }
 }
 

@@ -1,11 +1,12 @@
 /**
  * limit-conn: how many sessions are open at once, as in APISIX: requests that are being answered, and WebSockets for
- * as long as they are open. Above `conn` a session is delayed, above `conn` and `burst` refused. Counted by this
- * process, for each place in the configuration apart; what was counted is released once, when the session closes.
+ * as long as they are open. Above `conn` a session is delayed, above `conn` and `burst` refused. Sessions are counted over
+ * all processes that share budgets, calls by each process by itself, both for each place in the configuration apart;
+ * what was counted is released once, when the session closes.
  * The delay never adapts to how long sessions last (APISIX's `only_use_default_delay`): a WebSocket may last for days.
  */
-import { definePlugin, keyProblem, refuse, sessionTemplate, Type } from '#plugin'
-import type { Call, Session } from '#plugin'
+import { definePlugin, keyProblem, OwnPlaces, refuse, sessionTemplate, Type } from '#plugin'
+import type { Call, Places, Refusal, Session } from '#plugin'
 
 /** A hook that waits longer is taken for a fault. */
 const MAX_DELAY_S = 20
@@ -30,7 +31,7 @@ export default definePlugin({
     calls: Type.Optional(
       Type.Integer({
         minimum: 1,
-        description: 'Calls that may be in flight at once over all sessions of a key, HTTP and WebSocket; without it there is no bound.',
+        description: 'Calls that may be in flight at once over all sessions of a key in one process, HTTP and WebSocket; without it there is no bound.',
       }),
     ),
     rejected_code: Type.Optional(Type.Integer({ minimum: 400, maximum: 599, description: 'HTTP status of a refusal in place of 429.' })),
@@ -57,13 +58,16 @@ export default definePlugin({
       ...(config.calls !== undefined && { limit: config.calls }),
       ...(status !== undefined && { status }),
     })
-    const sessions = new Concurrency<Session>()
-    const calls = new Concurrency<Call>()
+    const sessions = new Seats<Session>(host.places())
+    const calls = new Seats<Call>(new OwnPlaces())
+    const admit = (open: number | undefined): Refusal | Promise<void> | undefined => {
+      if (open === undefined) return tooMany
+      return open > conn ? host.delay(delay * 1000 * Math.floor((open - 1) / conn)) : undefined
+    }
     return {
       open(session) {
         const open = sessions.enter(session, keyOf(session) ?? `address ${session.remoteAddr}`, conn + burst)
-        if (open === undefined) return tooMany
-        return open > conn ? host.delay(delay * 1000 * Math.floor((open - 1) / conn)) : undefined
+        return typeof open === 'object' ? open.then<Refusal | void>(admit) : admit(open)
       },
       close: (session) => sessions.leave(session),
       ...(config.calls !== undefined && {
@@ -77,28 +81,40 @@ export default definePlugin({
   },
 })
 
-/** How many there are at once, by key. */
-class Concurrency<T> {
-  private readonly counts = new Map<string, number>()
+/** Places, and who has one. */
+class Seats<T> {
+  private readonly places: Places
   /** What each was counted under. */
-  private readonly keys = new Map<T, string>()
+  private readonly seated = new Map<T, string>()
+  private readonly waiting = new Set<T>()
+
+  constructor(places: Places) {
+    this.places = places
+  }
 
   /** Counts one more, unless that is above `max`; answers how many there are now. */
-  enter(one: T, key: string, max: number): number | undefined {
-    const count = (this.counts.get(key) ?? 0) + 1
-    if (count > max) return undefined
-    this.counts.set(key, count)
-    this.keys.set(one, key)
-    return count
+  enter(one: T, key: string, max: number): number | undefined | Promise<number | undefined> {
+    const taken = this.places.take(key, max)
+    if (typeof taken !== 'object') return this.seat(one, key, taken)
+    this.waiting.add(one)
+    return taken.then((late) => {
+      if (this.waiting.delete(one)) return this.seat(one, key, late)
+      if (late !== undefined) this.places.free(key) // it left while it waited
+      return undefined
+    })
   }
 
   /** Releases what was counted, once. */
   leave(one: T): void {
-    const key = this.keys.get(one)
+    this.waiting.delete(one)
+    const key = this.seated.get(one)
     if (key === undefined) return
-    this.keys.delete(one)
-    const left = this.counts.get(key)! - 1
-    if (left === 0) this.counts.delete(key)
-    else this.counts.set(key, left)
+    this.seated.delete(one)
+    this.places.free(key)
+  }
+
+  private seat(one: T, key: string, taken: number | undefined): number | undefined {
+    if (taken !== undefined) this.seated.set(one, key)
+    return taken
   }
 }

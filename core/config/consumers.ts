@@ -116,7 +116,7 @@ class ConsumerReader implements Registry {
         if (isSound && consumer !== undefined) this.addCredential(name, { consumer, config: config as Readonly<Record<string, unknown>> }, at)
       }
     }
-    if (consumer !== undefined && Object.keys(overrides).length > 0) this.own.push([consumer.username, { at, path, entries: overrides }])
+    if (consumer !== undefined && Object.keys(overrides).length > 0) this.own.push([consumer.username, { at, id: consumer.username, path, entries: overrides }])
   }
 
   private addCredential(plugin: string, credential: AnyCredential, at: number): void {

@@ -19,6 +19,8 @@ export type TopSection = Exclude<keyof GatewayYaml, ListSection | 'consumers'>
 export interface PluginEntries {
   /** Position in its section. */
   readonly at: number
+  /** The id of the item, or its position where it has none. */
+  readonly id: string | number
   /** Up to and including `plugins`. */
   readonly path: Path
   readonly entries: Readonly<Record<string, unknown>>
@@ -56,7 +58,9 @@ export class Draft {
   /** The plugins of all items of a list, those of broken items too. */
   plugins(section: 'routes' | 'plugin_configs' | 'global_rules'): PluginEntries[] {
     return this.all(section).flatMap((item, at) =>
-      isMapping(item) && isMapping(item['plugins']) ? [{ at, path: [section, at, 'plugins'], entries: item['plugins'] }] : [],
+      isMapping(item) && isMapping(item['plugins'])
+        ? [{ at, id: typeof item['id'] === 'string' ? item['id'] : at, path: [section, at, 'plugins'], entries: item['plugins'] }]
+        : [],
     )
   }
 

@@ -1,6 +1,7 @@
 /** The plugins of one place of the configuration: checked against their schemas, their files read, created. */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { freeze } from '../plugin/freeze.ts'
+import { OwnPlaces } from '../plugin/places.ts'
 import { Type } from '../plugin/schema.ts'
 import { isMapping } from './draft.ts'
 import { judge } from './judge.ts'
@@ -76,7 +77,7 @@ export class Workshop {
   }
 
   /** Creates all plugins of a place but those that are disabled or have problems. */
-  async configure({ at, path, entries }: PluginEntries, level: ConfiguredPlugin['level']): Promise<ConfiguredPlace> {
+  async configure({ at, id, path, entries }: PluginEntries, level: ConfiguredPlugin['level']): Promise<ConfiguredPlace> {
     const members: Created[] = []
     let isComplete = true
     for (const [name, entry] of Object.entries(entries)) {
@@ -84,7 +85,8 @@ export class Workshop {
       const plugin = findPlugin(name, entryPath, this.materials)
       const config = plugin === undefined ? undefined : this.checked(plugin, entry, entryPath)
       if (config?.meta.disable) continue
-      const created = plugin && config && (await this.create(plugin, config, entryPath, level, `${path[0]}[${at}]`))
+      const created =
+        plugin && config && (await this.create(plugin, config, entryPath, level, { source: `${path[0]}[${at}]`, place: `${path[0]} ${id} ${name}` }))
       if (created === undefined) isComplete = false
       else members.push(created)
     }
@@ -109,7 +111,7 @@ export class Workshop {
     { config, meta }: { config: Record<string, unknown>; meta: MetaYaml },
     path: Path,
     level: ConfiguredPlugin['level'],
-    source: string,
+    { source, place }: { readonly source: string; readonly place: string },
   ): Promise<Created | undefined> {
     const { document, problems, credentials, deps } = this.materials
     if (plugin.credential !== undefined && !credentials.has(plugin.name)) return undefined
@@ -117,7 +119,7 @@ export class Workshop {
     if (files === undefined) return undefined
     const told: [Fact<unknown>, unknown][] = []
     const heard: [Fact<unknown>, (value: unknown) => void][] = []
-    const host = this.host(plugin, path, files, {
+    const host = this.host(plugin, path, place, files, {
       tell: (fact, value) => void told.push([fact, value]),
       hear: (fact, use) => void heard.push([fact, use as (value: unknown) => void]),
     })
@@ -146,6 +148,7 @@ export class Workshop {
   private host(
     plugin: AnyPlugin,
     path: Path,
+    place: string,
     files: Record<string, PluginFile>,
     facts: Pick<Host, 'tell' | 'hear'>,
   ): Host<Record<string, PluginFile>, unknown> {
@@ -161,6 +164,7 @@ export class Workshop {
       trustedProxies,
       consumer: (username) => consumers.get(username),
       chain: (network) => deps.chain?.(network, deps.generation),
+      places: () => deps.places?.(place) ?? new OwnPlaces(),
       report: (severity, inside, message, hint) => problems.add(severity, document, [...path, ...inside], message, hint),
     }
   }

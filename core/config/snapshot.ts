@@ -16,6 +16,7 @@ import { Sources } from './sources.ts'
 import { readUpstreams } from './upstreams.ts'
 import type { AnyPlugin, ChainView, PluginInstance, PluginLog } from '../plugin/define.ts'
 import type { Metrics } from '../plugin/metrics.ts'
+import type { Places } from '../plugin/places.ts'
 import type { Call } from '../plugin/session.ts'
 import type { Consumer, Plan } from '../plugin/slots.ts'
 import type { UpstreamSpec } from '../upstream/spec.ts'
@@ -186,6 +187,8 @@ export interface SnapshotDeps {
   readonly metrics: Metrics
   /** The chain behind a network, for a plugin of a snapshot of this generation. */
   chain?(network: string, generation: number): ChainView | undefined
+  /** Places for a plugin at one place of the configuration; where it is not said, each counts by itself. */
+  places?(place: string): Places
   /** How long a plugin may take to be created, and to index credentials; half a minute where it is not said. */
   readonly pluginTimeoutMs?: number
   /** Aborted when the gateway stops: ends what plugins wait for. */

@@ -5,6 +5,7 @@
 import { MemoryMeter } from './memory.ts'
 import { openUsage } from './open.ts'
 import { answerDraws } from './remote.ts'
+import { HeldPlaces } from './remote-places.ts'
 import { SharedBudgets } from './shared-budgets.ts'
 import type { MeterDeps, MeterOptions } from './open.ts'
 import type { MeterReply, MeterRequest } from './remote.ts'
@@ -16,8 +17,10 @@ const FORGET_MS = 10_000
 
 /** What a primary holds. */
 export interface HeldBudgets {
-  /** Does what a worker asks for; undefined where nothing is to be said. */
-  answer(this: void, request: MeterRequest): MeterReply | undefined
+  /** Does what the worker of this number asks for; undefined where nothing is to be said. */
+  answer(this: void, request: MeterRequest, worker: number): MeterReply | undefined
+  /** Takes in that the worker of this number has ended. */
+  ended(this: void, worker: number): void
   /** The usage that a worker needs to know of when it starts. */
   usage(this: void): readonly Usage[]
   /** Writes what is left to the disk and lets go of it. Asking again does nothing. */
@@ -29,18 +32,21 @@ export function openPrimary({ store, dataDir }: MeterOptions, deps: MeterDeps): 
   const usage = openUsage(dataDir, deps)
   const meter = new MemoryMeter(deps.now, usage)
   const budgets = new SharedBudgets(deps.now, usage)
+  const places = new HeldPlaces()
   const forgetting = setInterval(() => {
     meter.forget()
     budgets.forget()
   }, FORGET_MS).unref()
   return {
-    answer(request) {
+    answer(request, worker) {
       if (request.kind === 'draw') return answerDraws(meter, request)
       if (request.kind === 'take') return { kind: 'taken', id: request.id, grants: takeNow(budgets, request.asks) }
       if (request.kind === 'give') return { kind: 'given', id: request.id, standings: giveNow(budgets, request) }
+      if (request.kind === 'hold') return places.answer(request, worker)
       usage.learn(request.rows)
       return undefined
     },
+    ended: (worker) => places.drop(worker),
     usage: () => (store.kind === 'memory' ? [] : usage.unfinished()),
     close: async () => {
       clearInterval(forgetting)

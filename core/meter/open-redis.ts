@@ -4,12 +4,14 @@ import { Ledger } from './ledger.ts'
 import { LeasedMeter } from './lease.ts'
 import { connectRedis } from './redis-client.ts'
 import { RedisLink } from './redis-link.ts'
+import { RedisPlaces } from './redis-places.ts'
 import { RedisSource } from './redis-source.ts'
 import { RedisMeter } from './redis.ts'
 import { StoreClock } from './store-clock.ts'
 import type { MeterSettings } from '../config/snapshot.ts'
 import type { Meter } from '../pipeline/ports.ts'
 import type { PluginLog } from '../plugin/define.ts'
+import type { PlaceBook } from './places.ts'
 import type { RedisSpec } from './redis-client.ts'
 import type { StoreMetrics } from './store-metrics.ts'
 import type { UsageBook } from './usage.ts'
@@ -25,6 +27,8 @@ export interface RedisDeps {
   /** The wall clock in epoch milliseconds. */
   readonly now: () => number
   readonly log: Pick<PluginLog, 'info' | 'error'>
+  /** What is to be shared of places; nothing where it is not said. */
+  readonly places?: PlaceBook
   /** What is shown of the store. */
   readonly shown: StoreMetrics
   /** Replaces Redis's own clock, in tests. */
@@ -59,6 +63,7 @@ export async function openRedis(spec: RedisSpec, settings: MeterSettings, deps: 
   const source = new RedisSource(link)
   const ledger: Ledger = new Ledger({ source, usage, rules: settings, clock, unsettled: shown.unsettled })
   const meter = settings.lease === 'auto' ? new LeasedMeter(source, ledger, monotonicMs, shown.frames) : new RedisMeter(link, ledger, shown.frames)
+  deps.places?.share(new RedisPlaces(link))
   const forgetting = setInterval(() => ledger.forget(), FORGET_MS).unref()
   await link.opened(START_MS)
   return {
@@ -66,6 +71,7 @@ export async function openRedis(spec: RedisSpec, settings: MeterSettings, deps: 
     ledger,
     close: async () => {
       clearInterval(forgetting)
+      deps.places?.close()
       if (!(await meter.close())) log.error({ budgets: ledger.backlog }, 'the store of budgets does not know all that was spent')
       link.close()
     },

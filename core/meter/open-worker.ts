@@ -2,6 +2,7 @@
 import { Ledger } from './ledger.ts'
 import { LeasedMeter } from './lease.ts'
 import { openRedis } from './open-redis.ts'
+import { RemotePlaces } from './remote-places.ts'
 import { RemoteMeter } from './remote.ts'
 import { RemoteSource } from './remote-source.ts'
 import { StoreClock } from './store-clock.ts'
@@ -40,7 +41,17 @@ export interface WorkerMeter {
 
 export async function openWorker(options: WorkerMeterOptions, deps: MeterDeps): Promise<WorkerMeter> {
   if (options.store.kind !== 'memory') return openOnRedis(options.store, options, deps)
-  return options.meter.lease === 'auto' ? openLeased(options, deps) : openExact(options)
+  const places = new RemotePlaces(options.workers, options.send)
+  deps.places?.share(places)
+  const { meter, receive, close } = options.meter.lease === 'auto' ? openLeased(options, deps) : openExact(options)
+  return {
+    meter,
+    receive: (reply) => (reply.kind === 'held' ? places.receive(reply) : receive(reply)),
+    close: async () => {
+      deps.places?.close()
+      await close()
+    },
+  }
 }
 
 function openExact({ send }: WorkerMeterOptions): WorkerMeter {
@@ -68,7 +79,7 @@ function openLeased({ meter: rules, workers, send }: WorkerMeterOptions, { now, 
   return {
     meter,
     receive: (reply) => {
-      if (reply.kind !== 'drawn') source.receive(reply)
+      if (reply.kind !== 'drawn' && reply.kind !== 'held') source.receive(reply)
     },
     close: async () => {
       clearInterval(forgetting)

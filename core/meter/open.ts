@@ -4,6 +4,7 @@ import { openRedis } from './open-redis.ts'
 import { storeMetrics } from './store-metrics.ts'
 import { UsageBook } from './usage.ts'
 import { UsageStore } from './usage-store.ts'
+import type { PlaceBook } from './places.ts'
 import type { Meter } from '../pipeline/ports.ts'
 import type { PluginLog } from '../plugin/define.ts'
 import type { Metrics } from '../plugin/metrics.ts'
@@ -18,6 +19,8 @@ export interface MeterDeps {
   readonly now: () => number
   readonly log: Pick<PluginLog, 'info' | 'error'>
   readonly metrics: Metrics
+  /** Counts places, from now on with whatever other processes there are. */
+  readonly places?: PlaceBook
 }
 
 /** What opening needs of the configuration. */

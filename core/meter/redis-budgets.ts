@@ -9,7 +9,7 @@ import type { BudgetName, Known, Standing } from './source.ts'
 const MAX_TAG = 160
 
 /** What the braces of a hash tag hold: whose budget it is, and nothing else, so that it lies in the same place for all. */
-export function tagOf({ key }: BudgetName): string {
+export function tagOf(key: string): string {
   if (key.length > MAX_TAG) return `#${createHash('sha256').update(key).digest('base64url')}`
   return key === '' ? '%' : key.replaceAll(/[{}%]/g, encodeURIComponent)
 }

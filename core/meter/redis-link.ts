@@ -57,7 +57,7 @@ export class RedisLink {
     this.#client = client
     this.#options = options
     this.#breaker = new Breaker(true, (isOpen) => this.#turned(isOpen))
-    this.#durations = { draw: duration('draw'), take: duration('take'), settle: duration('settle'), beat: duration('beat') }
+    this.#durations = { draw: duration('draw'), take: duration('take'), settle: duration('settle'), beat: duration('beat'), hold: duration('hold') }
     up.value = 0
   }
 

@@ -183,6 +183,33 @@ end
 return reply
 `
 
+/**
+ * Holds places. ARGV: now, the process, how long what it says is good, and for each key how many are filled, how many it
+ * wants, and how many there are. Answers with now, and for each key how many it holds, and how many all others do.
+ */
+const HOLD = `${PRELUDE}
+local process, life = ARGV[2], tonumber(ARGV[3])
+at = 3
+local reply = { now }
+for _, key in ipairs(KEYS) do
+  local filled, want, max = arg(), arg(), arg()
+  local parts, others = redis.call('HGETALL', key), 0
+  for i = 1, #parts, 2 do
+    if parts[i] ~= process then
+      local held, said = string.match(parts[i + 1], '^(%d+) (%d+)$')
+      if tonumber(said) + life < now then redis.call('HDEL', key, parts[i]) else others = others + tonumber(held) end
+    end
+  end
+  local own = math.max(filled, math.min(want, max - others))
+  if own > 0 then
+    redis.call('HSET', key, process, string.format('%.0f %.0f', own, now))
+    redis.call('PEXPIRE', key, 2 * life)
+  else redis.call('HDEL', key, process) end
+  reply[#reply + 1], reply[#reply + 2] = own, others
+end
+return reply
+`
+
 /** Says that a process is there, for so many milliseconds. ARGV: now, its name, how long. Answers with now, and how many are there. */
 const BEAT = `${PRELUDE}
 local life = tonumber(ARGV[3])
@@ -192,6 +219,6 @@ redis.call('PEXPIRE', KEYS[1], 2 * life)
 return { now, redis.call('ZCARD', KEYS[1]) }
 `
 
-export const scripts = { draw: DRAW, take: TAKE, settle: SETTLE, beat: BEAT } as const
+export const scripts = { draw: DRAW, take: TAKE, settle: SETTLE, beat: BEAT, hold: HOLD } as const
 
 export type ScriptName = keyof typeof scripts

@@ -27,7 +27,7 @@ export class RedisSource implements BudgetSource {
       const args: (string | number)[] = []
       for (const position of positions) {
         const { of, known, limit, need, ahead } = asks[position]!
-        keys.push(redisKey(tagOf(of), of))
+        keys.push(redisKey(tagOf(of.key), of))
         describeBudget(args, of, known)
         args.push(limitArgument(limit), need, ahead)
       }
@@ -39,10 +39,10 @@ export class RedisSource implements BudgetSource {
 
   give(id: number, returns: readonly Return[], hear: (standings: readonly Standing[] | undefined) => void): void {
     const { isCluster, process } = this.#link
-    const keys = [isCluster ? `tollgate:{${tagOf(returns[0]!.of)}}:settled:${process}` : `tollgate:settled:${process}`]
+    const keys = [isCluster ? `tollgate:{${tagOf(returns[0]!.of.key)}}:settled:${process}` : `tollgate:settled:${process}`]
     const args: (string | number)[] = [id]
     for (const { of, known, spent, freed } of returns) {
-      keys.push(redisKey(tagOf(of), of))
+      keys.push(redisKey(tagOf(of.key), of))
       describeBudget(args, of, known)
       args.push(spent.length, ...spent.flat(), freed.length, ...freed.flat())
     }
@@ -50,7 +50,7 @@ export class RedisSource implements BudgetSource {
   }
 
   groupOf(of: BudgetName): string {
-    return this.#link.isCluster ? tagOf(of) : ''
+    return this.#link.isCluster ? tagOf(of.key) : ''
   }
 
   /** Which asks go together: positions in the list, for each script. */

@@ -89,7 +89,7 @@ export class RedisMeter implements Meter {
       if (frame.open === 0) this.#finish(frame)
       for (const [group, part] of parts) {
         let batch = batches.get(group)
-        if (batch === undefined) batches.set(group, (batch = new Batch(({ of }) => (this.#link.isCluster ? group : tagOf(of)))))
+        if (batch === undefined) batches.set(group, (batch = new Batch(({ of }) => (this.#link.isCluster ? group : tagOf(of.key)))))
         batch.add(part)
         if (batch.size < MAX_DRAWS) continue
         batches.delete(group)
@@ -104,7 +104,7 @@ export class RedisMeter implements Meter {
   #parts(frame: Frame): ReadonlyMap<string, Part<Frame>> {
     const parts = new Map<string, { frame: Frame; together: boolean; calls: Map<number, Pull[]> }>()
     for (const pull of frame.pulls) {
-      const group = this.#link.isCluster ? tagOf(pull.account.of) : ''
+      const group = this.#link.isCluster ? tagOf(pull.account.of.key) : ''
       let part = parts.get(group)
       if (part === undefined) parts.set(group, (part = { frame, together: frame.together, calls: new Map() }))
       const pulls = part.calls.get(pull.call)

@@ -7,6 +7,7 @@ import { draw as namedDraw } from '../plugin/budget.ts'
 import { toCu, toUnits } from './units.ts'
 import type { Meter } from '../pipeline/ports.ts'
 import type { Draw, Window } from '../plugin/budget.ts'
+import type { HoldReply, HoldRequest } from './remote-places.ts'
 import type { Ask, Grant, Return, Standing } from './source.ts'
 import type { Usage } from './usage-store.ts'
 
@@ -17,10 +18,10 @@ type WantedDraw = readonly [budget: string, key: string, limit: number, window: 
 type Correction = readonly [budget: string, key: string, window: Window, epoch: number, amount: number]
 
 /** What a worker may ask for or tell. */
-export type MeterRequest = DrawRequest | TakeRequest | GiveRequest | UsageRequest
+export type MeterRequest = DrawRequest | TakeRequest | GiveRequest | UsageRequest | HoldRequest
 
 /** What it is answered. */
-export type MeterReply = DrawReply | TakeReply | GiveReply
+export type MeterReply = DrawReply | TakeReply | GiveReply | HoldReply
 
 export interface TakeRequest {
   readonly kind: 'take'

@@ -5,6 +5,7 @@
 import type { Static, TOptional, TSchema } from 'typebox'
 import type { Frame } from '../jsonrpc/frame.ts'
 import type { Draw } from './budget.ts'
+import type { Places } from './places.ts'
 import type { Metrics } from './metrics.ts'
 import type { HttpAnswer, Outcome, Refusal } from './outcome.ts'
 import type { Call, FrameView, Session } from './session.ts'
@@ -134,6 +135,8 @@ export interface Host<Files = Record<never, never>, Index = undefined> {
   consumer(username: string): Consumer | undefined
   /** The chain behind a network, followed from the first look on. To be asked while the plugin serves: before, and for a network without an upstream, there is none. */
   chain(network: string): ChainView | undefined
+  /** Places that all processes share which share budgets: one set of them for the plugin at this place of the configuration. */
+  places(): Places
   /** Reports a problem at a path inside the plugin's configuration. */
   report(severity: 'error' | 'warning', path: readonly (string | number)[], message: string, hint?: string): void
   /** Tells the other plugins of the chain something. */

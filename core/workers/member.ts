@@ -27,11 +27,11 @@ export interface MemberDeps {
   /** What is to be served, whenever a process says hello. */
   assignment(member: number): Assignment
   /** Does what a worker asks of budgets; answers undefined where nothing is to be said. */
-  meter(request: MeterRequest): MeterReply | undefined
+  meter(request: MeterRequest, worker: number): MeterReply | undefined
   /** A process serves. */
   serves(): void
   /** A process has ended: what it counted, as far as that is known. */
-  ended(metrics: MetricsDump | undefined, hasServed: boolean): void
+  ended(metrics: MetricsDump | undefined, hasServed: boolean, worker: number): void
   readonly log: PluginLog
   readonly restarts: CounterHandle
   /** How long a process that serves may say nothing before it is taken to hang, in milliseconds. */
@@ -145,7 +145,7 @@ export class Member {
     else if (message.kind === 'farewell') this.metrics = message.metrics
     else if (message.kind === 'answer') this.#answered(message.id, message.answer)
     else {
-      const reply = this.#deps.meter(message.request)
+      const reply = this.#deps.meter(message.request, this.number)
       if (reply !== undefined) this.tell({ kind: 'meter', reply })
     }
   }
@@ -189,7 +189,7 @@ export class Member {
     this.#state = 'ended'
     this.#isKnown = false
     for (const id of this.#asked.keys()) this.#answered(id, undefined)
-    this.#deps.ended(this.metrics, hasServed)
+    this.#deps.ended(this.metrics, hasServed, this.number)
     this.metrics = undefined
     for (const told of this.#whenEnded.splice(0)) told(problem)
     if (!this.#isStopping && !isFirst) this.#replace(how, isSteady)

@@ -36,7 +36,7 @@ export interface WorkforceOptions {
   readonly workers: number
   readonly configFile: string
   /** What this process holds for its workers. */
-  readonly held: Pick<HeldBudgets, 'answer' | 'usage'>
+  readonly held: Pick<HeldBudgets, 'answer' | 'ended' | 'usage'>
   /** What this process counts itself, and of it what it counts of its workers. */
   readonly registry: MetricsRegistry
   readonly counts: CoreMetrics['workers']
@@ -73,9 +73,10 @@ export class Workforce {
         listen: this.#listen!,
         budgets: { store, meter, usage: options.held.usage() },
       }),
-      meter: (request) => options.held.answer(request),
+      meter: (request, worker) => options.held.answer(request, worker),
       serves: () => serving.value++,
-      ended: (metrics, hasServed) => {
+      ended: (metrics, hasServed, worker) => {
+        options.held.ended(worker)
         if (hasServed) serving.value--
         if (metrics !== undefined) this.#remember(metrics.families)
       },

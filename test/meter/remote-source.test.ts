@@ -33,7 +33,7 @@ async function leasing(count: number): Promise<Workers> {
       messages.push(request)
       const sent = structuredClone(request)
       setImmediate(() => {
-        const reply = primary.answer(sent)
+        const reply = primary.answer(sent, 1)
         if (reply !== undefined) worker.receive(structuredClone(reply))
       })
     }
@@ -82,13 +82,16 @@ describe.each([
     const [first] = workers
     await first!.close()
     await workers[1]!.close()
-    const known = primary.answer({
-      kind: 'take',
-      id: 0,
-      asks: [
-        { of: { budget: want(1, 50, window).budget, key: 'somebody', window }, known: { incarnation: 0, units: 0 }, limit: 50_000, need: 50_000, ahead: 0 },
-      ],
-    })
+    const known = primary.answer(
+      {
+        kind: 'take',
+        id: 0,
+        asks: [
+          { of: { budget: want(1, 50, window).budget, key: 'somebody', window }, known: { incarnation: 0, units: 0 }, limit: 50_000, need: 50_000, ahead: 0 },
+        ],
+      },
+      1,
+    )
     expect(known).toMatchObject({ grants: [{ units: 20_000, standing: { current: 30_000 } }] })
   })
 })
@@ -100,14 +103,17 @@ test('usage that workers learn from a Redis is kept by the primary, and told to 
   )
   onTestFinished(() => primary.close())
   const row = { budget: 'limit-monthly-cu', key: 'alice', cycle: '2026-11-01', used: 12.5, endsAt: Date.now() + 1000 }
-  expect(primary.answer({ kind: 'usage', rows: [row] })).toBeUndefined()
-  primary.answer({
-    kind: 'usage',
-    rows: [
-      { ...row, used: 7 },
-      { ...row, key: 'bob', used: 1 },
-    ],
-  })
-  primary.answer({ kind: 'usage', rows: [{ ...row, key: 'carol', endsAt: Date.now() - 1, cycle: '2026-10-01' }] })
+  expect(primary.answer({ kind: 'usage', rows: [row] }, 1)).toBeUndefined()
+  primary.answer(
+    {
+      kind: 'usage',
+      rows: [
+        { ...row, used: 7 },
+        { ...row, key: 'bob', used: 1 },
+      ],
+    },
+    1,
+  )
+  primary.answer({ kind: 'usage', rows: [{ ...row, key: 'carol', endsAt: Date.now() - 1, cycle: '2026-10-01' }] }, 1)
   expect(primary.usage()).toEqual([row, { ...row, key: 'bob', used: 1 }])
 })

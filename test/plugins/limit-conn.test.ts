@@ -6,13 +6,14 @@ import limitConn from '../../plugins/limit-conn.ts'
 import { configure, sessionOn } from '../support/configured.ts'
 import { hang } from '../support/scripted-node.ts'
 import { startMetered } from './metered.ts'
+import { OwnPlaces } from '#plugin'
 import type { Host } from '#plugin'
 
 type Config = Parameters<typeof limitConn.create>[0]
 
 async function counter(config: Partial<Config> & { conn: number }) {
   const delays: number[] = []
-  const host = { delay: (ms: number) => Promise.resolve(void delays.push(ms)) } as unknown as Host
+  const host = { delay: (ms: number) => Promise.resolve(void delays.push(ms)), places: () => new OwnPlaces() } as unknown as Host
   const all: Config = { burst: 0, default_conn_delay: 0.1, key: '$remote_addr', calls: undefined, rejected_code: undefined, rejected_msg: undefined, ...config }
   const plugin = await limitConn.create(all, host)
   return {

@@ -20,10 +20,10 @@ async function startGateways(store: unknown, lease: 'auto' | 'exact'): Promise<G
   return startAll(configOn(store, lease, node.url))
 }
 
-function configOn(store: unknown, lease: 'auto' | 'exact', nodeUrl: string): Config {
+function configOn(store: unknown, lease: 'auto' | 'exact', nodeUrl: string, plugins: Config = {}): Config {
   return basic({
     nodeUrl,
-    plugins: { 'limit-cu': { time_window: 86_400 }, 'ws-jsonrpc-proxy': { mode: 'http' } },
+    plugins: { 'limit-cu': { time_window: 86_400 }, 'ws-jsonrpc-proxy': { mode: 'http' }, ...plugins },
     top: {
       workers: 2,
       store,
@@ -98,6 +98,33 @@ describe('two gateways of two workers each', () => {
       expect(served).toBeGreaterThanOrEqual(least)
       expect(served).toBeLessThanOrEqual(50)
     }
+  })
+
+  test('have so many WebSockets open together as a consumer may, and not one more', async () => {
+    const redis = await startRedis()
+    onTestFinished(() => redis.stop())
+    const node = await startScriptedNode()
+    onTestFinished(() => node.stop())
+    const config = configOn(redis.url, 'auto', node.url, { 'limit-conn': { conn: 10, key: '$consumer_name' } })
+    const gateways = await startAll(config)
+    const tryOpen = async (count: number): Promise<readonly WebSocket[]> => {
+      const tries = await Promise.allSettled(Array.from({ length: count }, (_, at) => open(gateways[at % 2]!, 0)))
+      return tries.flatMap((tried) => (tried.status === 'fulfilled' ? [tried.value] : []))
+    }
+    const first = await tryOpen(40)
+    expect(first).toHaveLength(10)
+    expect(await tryOpen(10)).toEqual([])
+    expect((await call(gateways[1]!, 0)).status).toBe(429)
+    expect((await call(gateways[1]!, 1)).status).toBe(200)
+    for (const socket of first.slice(0, 4)) socket.close()
+    let more = 0
+    await expect.poll(async () => (more += (await tryOpen(2)).length), SOON).toBe(4)
+    expect(await tryOpen(10)).toEqual([])
+    // A reload judges them anew, and they keep their places.
+    await gateways[0]!.write('gateway.yaml', { ...config, drain_timeout: '10s' })
+    await expect.poll(() => metric(gateways[0]!.adminUrl, 'tollgate_config_generation'), SOON).toBe(2)
+    expect(await tryOpen(10)).toEqual([])
+    expect(first.slice(4).filter((socket) => socket.readyState !== WebSocket.OPEN)).toEqual([])
   })
 
   test('refuse a consumer that the configuration of either disables, in every process, with its sockets; and see that they differ', async () => {

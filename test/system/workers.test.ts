@@ -272,6 +272,34 @@ test('what a worker held ahead of a budget when it was killed comes free, and th
   await until(() => recorded(gateway, 'frank') === 50)
 })
 
+test('connections are counted over all workers, and those of one that was killed come free', async () => {
+  const node = await startScriptedNode()
+  onTestFinished(() => node.stop())
+  const plugins = { 'limit-conn': { conn: 6, key: '$consumer_name' }, 'ws-jsonrpc-proxy': { mode: 'http' } }
+  const gateway = await startGatewayProcess(basic({ nodeUrl: node.url, plugins, top: { workers: 2, log: { level: 'info' } } }), { files: basicFiles })
+  onTestFinished(() => gateway.stop())
+  const sockets: WebSocket[] = []
+  const open = async (count: number): Promise<number> => {
+    const tries = await Promise.allSettled(
+      Array.from({ length: count }, async () => {
+        const socket = new WebSocket(`${gateway.wsUrl}/eth`, { headers: { apikey: 'paid-key' } })
+        onTestFinished(() => socket.terminate())
+        await new Promise((resolve, reject) => socket.once('open', resolve).once('error', reject))
+        sockets.push(socket)
+      }),
+    )
+    return tries.filter(({ status }) => status === 'fulfilled').length
+  }
+  expect(await open(30)).toBe(6)
+  expect(await open(5)).toBe(0)
+  process.kill(pids(gateway)[0]!, 'SIGKILL')
+  await until(async () => {
+    await open(1)
+    return sockets.filter(({ readyState }) => readyState === WebSocket.OPEN).length === 6 && pids(gateway).length === 3
+  })
+  expect(await open(5)).toBe(0)
+})
+
 describe('a stop of two workers', () => {
   test('answers everything that was accepted, and exits 0', async () => {
     const { gateway, node } = await ownWorkers()

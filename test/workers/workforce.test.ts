@@ -42,7 +42,7 @@ async function acting(part: string, hangsAfterMs?: number): Promise<Acting> {
     program,
     workers: 2,
     configFile,
-    held: { answer: () => undefined, usage: () => [] },
+    held: { answer: () => undefined, ended: () => undefined, usage: () => [] },
     registry,
     counts,
     log,
