@@ -29,6 +29,9 @@ const RulesSchema = Type.Object({
   methods: Type.Record(Type.String(), RuleSchema, { description: 'By method, or by pattern such as `trace_*`; the best fit counts.' }),
 })
 
+/** A timer takes some weeks at most, and begins anew at once beyond that. */
+const MAX_CHECK_MS = 86_400_000
+
 /** Says what is wrong with an upstream that has the right form. */
 export function checkUpstream(yaml: UpstreamYaml, path: Path, tell: Tell): void {
   const names = new Set<string>()
@@ -44,6 +47,10 @@ export function checkUpstream(yaml: UpstreamYaml, path: Path, tell: Tell): void 
     const name = node.id ?? String(position)
     if (names.has(name)) tell([...at, 'id'], `another node of the upstream is called ${name}`)
     names.add(name)
+  }
+  for (const key of ['interval', 'timeout'] as const) {
+    const ms = durationMs(yaml.checks.active?.[key] ?? '1s')
+    if (ms === 0 || ms > MAX_CHECK_MS) tell([...path, 'checks', 'active', key], 'must be more than 0s and at most 1d')
   }
   const unknown = unknownVariable(yaml.key, 'call')
   if (unknown !== undefined) tell([...path, 'key'], `there is no variable $${unknown}`)
