@@ -117,4 +117,15 @@ describe.each([
     await expect.poll(async () => (await ask('eth_getBalance', [from, 'latest'])).result).not.toBe(before)
     expect(await warm('eth_getBalance', [from, 'latest'])).toBe(await anvil.call('eth_getBalance', [from, 'latest']))
   })
+
+  test('a reload begins anew, and the chain is still followed', async () => {
+    await anvil.call('anvil_mine', ['0x5'])
+    await warm('eth_getBlockByNumber', block('latest'))
+    expect(await gateway.reload()).toBe(true)
+    const before = (await warm('eth_getBlockByNumber', block('latest'))) as { hash: string }
+    await anvil.call('anvil_reorg', [2, []])
+    await followed()
+    await expectFresh([4, 5, 'latest'])
+    expect(before.hash).not.toBe(await hashOf('latest'))
+  })
 })
