@@ -47,7 +47,8 @@ export class SocketSession implements Subscriber, Traffic {
   private readonly door: Door
   private readonly gone: () => void
   private readonly outbox: Outbox
-  private readonly runs = new Set<FrameRun>()
+  /** Messages that are not answered yet: few, and no Set, whose dead entries would grow old with it. */
+  private readonly runs: FrameRun[] = []
   private readonly closers: ((code: number, reason: string) => void)[] = []
   /** Messages that arrived while the socket was already being paused, while the session is judged anew, or while others have their turn. */
   private readonly waiting: Buffer[] = []
@@ -136,12 +137,13 @@ export class SocketSession implements Subscriber, Traffic {
     const run = new FrameRun(this.session, `${this.session.requestId}-${++this.framesBegun}`, data.length, this.door.pipeline, (answer) => {
       isAnswered = true
       this.callsInFlight -= calls
-      this.runs.delete(run)
+      const at = this.runs.indexOf(run)
+      if (at >= 0) this.runs.splice(at, 1)
       this.answer(run, answer)
     })
     this.turn.spend(() => run.start(data))
     if (isAnswered) return
-    this.runs.add(run)
+    this.runs.push(run)
     calls = run.calls.length
     this.callsInFlight += calls
     if (this.mustWait()) this.socket.pause()
@@ -157,7 +159,7 @@ export class SocketSession implements Subscriber, Traffic {
     const isUndecodable = run.calls.every(({ request }) => request === undefined)
     if (isUndecodable && ++this.undecodable >= this.settings.maxErrors) this.close(POLICY_VIOLATION, 'too many messages that are not JSON-RPC')
     if (this.isClosing) {
-      if (this.runs.size === 0) this.finishClose()
+      if (this.runs.length === 0) this.finishClose()
     } else this.release()
   }
 
@@ -267,7 +269,7 @@ export class SocketSession implements Subscriber, Traffic {
     this.closeCode = code
     this.closeReason = reason
     this.forgetWaiting()
-    if (this.runs.size === 0 || code === TRY_AGAIN_LATER) this.finishClose()
+    if (this.runs.length === 0 || code === TRY_AGAIN_LATER) this.finishClose()
   }
 
   private forgetWaiting(): void {
@@ -297,7 +299,7 @@ export class SocketSession implements Subscriber, Traffic {
     clearInterval(this.pinger)
     clearTimeout(this.lifetime)
     clearTimeout(this.expiry)
-    for (const run of this.runs) run.cancel()
+    for (const run of this.runs.slice()) run.cancel()
     for (const run of this.closers) run(code === NO_STATUS || code === ABNORMAL ? GOING_AWAY : code, reason)
     this.hasEnded = true
     this.outbox.close()

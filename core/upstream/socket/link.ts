@@ -7,6 +7,7 @@ import { encodeRequest } from '../../jsonrpc/encode.ts'
 import { decodeReplies } from '../../jsonrpc/reply.ts'
 import { failures } from '../failures.ts'
 import { answerOf } from '../pair-answers.ts'
+import { CallsInFlight } from './calls-in-flight.ts'
 import { FrameWriter } from './frame-writer.ts'
 import { Pulse } from './pulse.ts'
 import type { IncomingMessage } from 'node:http'
@@ -72,7 +73,7 @@ export class Link {
   private readonly gauge: CounterHandle
   private readonly isWanted: () => boolean
   private readonly socket: WebSocket
-  private readonly calls = new Map<number, Caller>()
+  private readonly calls = new CallsInFlight<Caller>()
   private readonly openTimer: NodeJS.Timeout
   private writer: FrameWriter | undefined
   private nextId = 1
@@ -132,7 +133,7 @@ export class Link {
   /** Sends a call on an open socket; what becomes of it is told to `caller`, with the id that is answered here. */
   call(request: Pick<RpcRequest, 'methodText' | 'paramsText'>, caller: Caller): number {
     const id = this.nextId++
-    this.calls.set(id, caller)
+    this.calls.add(id, caller)
     this.pingsWithoutCalls = 0
     this.writer!.send(encodeRequest(id, request))
     if (this.sweeper === undefined) this.beginSweeping()
@@ -186,13 +187,13 @@ export class Link {
       return
     }
     const id = Number(reply.id)
-    const caller = this.calls.get(id)
+    const caller = this.calls.find(id)
     const answer = caller === undefined ? undefined : answerOf(reply, undefined)
     if (answer === undefined) {
       this.terms.counts.stray.value++
       return
     }
-    this.calls.delete(id)
+    this.calls.remove(id)
     caller!.answered(id, answer)
     if (this.isDraining) this.closeIfDrained()
   }
@@ -217,9 +218,9 @@ export class Link {
   sweep(): void {
     const now = this.terms.monotonicMs()
     this.pulse.look(now)
-    for (const [id, caller] of this.calls) {
-      if (caller.dueAt > now) continue
-      this.calls.delete(id)
+    for (const [id, caller] of this.calls.entries()) {
+      if (caller.dueAt > now || this.calls.find(id) !== caller) continue // what was given up before may have ended this one
+      this.calls.remove(id)
       caller.answered(id, failures['read-timeout'])
       if (this.isOpen && this.pulse.suspect(now, this.sweepMs)) this.socket.ping()
     }
@@ -239,9 +240,10 @@ export class Link {
     if (log.isEnabled('debug')) log.debug({ upstream: spec.id, node: this.node.position, why, code }, 'a socket to a node has ended')
     this.lostBecause = failures[why]
     this.owner.linkLost(this, code, reason)
-    const calls = [...this.calls]
-    this.calls.clear()
-    for (const [id, caller] of calls) caller.answered(id, this.lostBecause)
+    for (const [id, caller] of this.calls.entries()) {
+      this.calls.remove(id)
+      caller.answered(id, this.lostBecause)
+    }
   }
 }
 
