@@ -14,25 +14,37 @@ export interface Bound {
   readonly atMost: number
 }
 
+/** How many calls a second a side has to serve, in terms of another, under the same closed load. */
+export interface Pull {
+  readonly work: string
+  readonly side: string
+  readonly to: string
+  readonly atLeast: number
+}
+
 export interface Comparison {
   readonly sides: readonly Side[]
   /** The side that ratios are printed in. */
   readonly yardstick: string
   readonly bounds: readonly Bound[]
+  readonly throughput?: readonly Pull[]
 }
 
 /** The peer that most targets are set in. */
 export const YARDSTICK = 'nginx-lua'
 
 /** Measures a comparison. */
-export async function compare({ sides, yardstick, bounds }: Comparison, { pace }: Context, notes: readonly string[] = []): Promise<Findings> {
+export async function compare({ sides, yardstick, bounds, throughput = [] }: Comparison, { pace }: Context, notes: readonly string[] = []): Promise<Findings> {
   const { measured, missing, usedByOthers } = await measureCost(sides, pace)
   const find = (name: string): Measured | undefined => measured.find((side) => side.name === name)
   const base = find(yardstick)
   return {
     columns: ['', 'CPU µs per call', `× ${yardstick}`, 'calls/s', 'p50 ms', 'p99 ms', 'failed'],
     rows: measured.map((side) => row(side, base)),
-    verdicts: bounds.map((bound) => judge(bound, find(bound.side), find(bound.to))),
+    verdicts: [
+      ...bounds.map((bound) => judge(bound, find(bound.side), find(bound.to))),
+      ...throughput.map((pull) => judgePull(pull, find(pull.side), find(pull.to))),
+    ],
     yardstick,
     bars: base === undefined ? [] : measured.map((side) => ({ label: side.name, ratio: costRatio(side, base), isOurs: side.name.startsWith('gateway') })),
     notes: [
@@ -56,7 +68,9 @@ export async function besidePeers(
     readonly references: readonly PeerName[]
     /** What the peers are asked. */
     readonly load: SideLoad
-    readonly bounds: readonly Omit<Bound, 'to'>[]
+    /** In terms of the yardstick, unless they say otherwise. */
+    readonly bounds: readonly (Omit<Bound, 'to'> & Partial<Bound>)[]
+    readonly throughput?: readonly Pull[]
   },
 ): Promise<Findings> {
   const wanted = [...(context.withPeers ? [YARDSTICK as PeerName, ...what.peers] : []), ...what.references]
@@ -67,7 +81,7 @@ export async function besidePeers(
     ...installed.map((name) => ({ name, start: () => peers[name].start(context.nodePort), load: what.load, isCompiled: peers[name].isCompiled })),
   ]
   const yardstick = installed.includes(YARDSTICK) ? YARDSTICK : (what.references[0] ?? what.sides[0]!.name)
-  return compare({ sides, yardstick, bounds: what.bounds.map((bound) => ({ ...bound, to: YARDSTICK })) }, context, notes)
+  return compare({ sides, yardstick, bounds: what.bounds.map((bound) => ({ to: YARDSTICK, ...bound })), throughput: what.throughput ?? [] }, context, notes)
 }
 
 function row(side: Measured, base: Measured | undefined): string[] {
@@ -91,6 +105,13 @@ function judge({ work, side, to, atMost }: Bound, measured: Measured | undefined
   if (measured === undefined || base === undefined) return unmeasured(work, target, `${measured === undefined ? side : to} was not measured`)
   const ratio = costRatio(measured, base)
   return { work, target, measured: withSpread(ratio, 2), isMet: ratio.median <= atMost }
+}
+
+function judgePull({ work, side, to, atLeast }: Pull, measured: Measured | undefined, base: Measured | undefined): Verdict {
+  const target = `≥ ${Math.round(100 * atLeast)} % of ${to}`
+  if (measured === undefined || base === undefined) return unmeasured(work, target, `${measured === undefined ? side : to} was not measured`)
+  const ratio = spread(measured.rounds.map(({ callsPerSecond }, i) => callsPerSecond / base.rounds[i]!.callsPerSecond))
+  return { work, target, measured: withSpread(ratio, 2), isMet: ratio.median >= atLeast }
 }
 
 /** A target that nothing was measured for. */

@@ -22,14 +22,20 @@ export const redis: Scenario = {
     })
     try {
       return await besidePeers(context, {
-        sides: [side('gateway-exact', 'exact'), side('gateway-leases', 'auto')],
+        sides: [
+          { name: 'gateway-memory', start: () => startGateway({ nodePort: context.nodePort }), load: loads.singles },
+          side('gateway-exact', 'exact'),
+          side('gateway-leases', 'auto'),
+        ],
         peers: [],
         references: ['node-dispatch'],
         load: loads.singles,
         bounds: [
           { work: 'the same with Redis counters, `exact`', side: 'gateway-exact', atMost: 2.2 },
           { work: 'the same with Redis counters, leases', side: 'gateway-leases', atMost: 1.6 },
+          { work: 'CPU with Redis counters, leases', side: 'gateway-leases', to: 'gateway-memory', atMost: 1.25 },
         ],
+        throughput: [{ work: 'calls a second with Redis counters, leases', side: 'gateway-leases', to: 'gateway-memory', atLeast: 0.8 }],
       })
     } finally {
       await store.stop()
