@@ -19,10 +19,10 @@ const MAX_HELD = 64 * MIB
 /** A piece that arrives may still be counted before it is known that there is no room for it. */
 const PIECE_BYTES = 64 * 1024
 /**
- * What the process may occupy beside what it held before, for each byte that it may hold: an answer is put together from its
- * pieces, and what is free is not at once the system's again. Measured: 2.4.
+ * What the process may occupy beside what it did before: an answer is put together from its pieces, and what is free is not at
+ * once the system's again, so each byte that is held costs up to three; and the heap grows with the work.
  */
-const OCCUPIED_PER_HELD = 4
+const MAX_OCCUPIED = 3 * MAX_HELD + 128 * MIB
 
 type Stalled = Awaited<ReturnType<typeof request>>
 
@@ -43,7 +43,7 @@ beforeAll(async () => {
   gateway = await startGatewayProcess({ ...config, log: { level: 'info' } }, { files: basicFiles })
 })
 afterAll(async () => {
-  await dispatcher.close()
+  await dispatcher.destroy()
   await gateway.stop()
   await node.stop()
 })
@@ -71,7 +71,6 @@ function outcome({ result, error }: Reply): string {
 
 const held = (): Promise<number> => metric(gateway.adminUrl, 'tollgate_held_bytes')
 const occupied = (): Promise<number> => metric(gateway.adminUrl, 'process_resident_memory_bytes')
-const inFlight = (): Promise<number> => metric(gateway.adminUrl, 'tollgate_frames_in_flight')
 
 /** What becomes of all clients, and how much was held and occupied at most. */
 async function wave(): Promise<{ outcomes: Map<string, number>; mostHeld: number; mostOccupied: number }> {
@@ -91,7 +90,7 @@ async function wave(): Promise<{ outcomes: Map<string, number>; mostHeld: number
     const key = `${statusCode} ${outcome((await body.json()) as Reply)}`
     outcomes.set(key, (outcomes.get(key) ?? 0) + 1)
   }
-  await expect.poll(held).toBe(0)
+  await expect.poll(held, { timeout: 20_000 }).toBe(0)
   return { outcomes, mostHeld, mostOccupied }
 }
 
@@ -102,27 +101,28 @@ test('no more is held than may be, and the rest is refused', { timeout: 60_000 }
   expect(outcomes.get(`200 ${ANSWER.length} bytes`)).toBeGreaterThanOrEqual(2)
   expect(mostHeld).toBeGreaterThan(MAX_HELD / 2)
   expect(mostHeld).toBeLessThanOrEqual(MAX_HELD + PIECE_BYTES)
-  expect((mostOccupied - base) / MAX_HELD, 'occupied for each byte that may be held').toBeLessThan(OCCUPIED_PER_HELD)
+  expect(mostOccupied - base).toBeLessThan(MAX_OCCUPIED)
 })
 
 test('a second time costs no more than the first', { timeout: 60_000 }, async () => {
   const base = await occupied()
   const { outcomes, mostOccupied } = await wave()
   expect(outcomes.get(`200 ${ANSWER.length} bytes`)).toBeGreaterThanOrEqual(2)
-  expect((mostOccupied - base) / MAX_HELD).toBeLessThan(OCCUPIED_PER_HELD)
+  expect(mostOccupied - base).toBeLessThan(MAX_OCCUPIED)
 })
 
 test('what members of a batch were answered counts while the others are waited for', { timeout: 60_000 }, async () => {
   const call = (id: number): string => `{"jsonrpc":"2.0","id":${id},"method":"eth_blockNumber"}`
-  const answering = stalled(`[${Array.from({ length: 20 }, (_, id) => call(id)).join()}]`)
-  await expect.poll(inFlight).toBe(1)
+  const answers: Stalled[] = []
+  const asked = stalled(`[${Array.from({ length: 20 }, (_, id) => call(id)).join()}]`).then((answer) => answers.push(answer))
   let most = 0
-  while ((await inFlight()) > 0) most = Math.max(most, await held())
-  const { body } = await answering
-  const replies = (await body.json()) as Reply[]
+  do most = Math.max(most, (await Promise.all([held(), delay(20)]))[0])
+  while (answers.length === 0)
+  await asked
+  const replies = (await answers[0]!.body.json()) as Reply[]
   const outcomes = replies.map(outcome)
   expect(new Set(outcomes)).toEqual(new Set([`${ANSWER.length} bytes`, 'no-room']))
   expect(outcomes.filter((each) => each !== 'no-room').length * ANSWER.length).toBeLessThanOrEqual(MAX_HELD)
   expect(most).toBeLessThanOrEqual(MAX_HELD + PIECE_BYTES)
-  await expect.poll(held).toBe(0)
+  await expect.poll(held, { timeout: 20_000 }).toBe(0)
 })

@@ -23,7 +23,7 @@ beforeAll(async () => {
     {
       id: 'eth',
       nodes: [{ url: node.url }],
-      timeout: { connect: '1s', read: '1s', total: '1500ms' },
+      timeout: { connect: '1s', read: '2s', total: '3s' },
       retries: 0,
       max_answer: 1_048_576,
       checks: { passive: { failures: 1000, ratio: 1 } },
@@ -113,7 +113,7 @@ test('nothing is held in the end, and memory does not grow with the number of ro
     for (let number = 0; number < 200; number++) await call(number)
     return occupied()
   }
-  const sizes = [await round(), await round(), await round(), await round()]
+  const sizes = [await round(), await round(), await round()]
   const [first, ...later] = sizes
   expect(Math.min(...later), `bytes after each round: ${sizes.join()}`).toBeLessThan(first! * 1.2 + 8 * 1024 * 1024)
   await expect.poll(() => metric(gateway.adminUrl, 'tollgate_held_bytes')).toBe(0)

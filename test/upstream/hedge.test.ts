@@ -75,7 +75,7 @@ test('neither is a batch with a transaction in it, but one of reads is', async (
 
 test('what is quick, or has no other node, is asked once; so is everything where it is not asked for', async () => {
   const two = await nodes(2)
-  const upstream = upstreamOf(urls(two), { hedge: { after: { ms: 300 }, max: 1 } })
+  const upstream = upstreamOf(urls(two), { hedge: { after: { ms: 5000 }, max: 1 } })
   for (let i = 0; i < 10; i++) await ask(upstream, 'eth_call')
   expect(counts(two)).toEqual([5, 5])
   const alone = await oneNode()
