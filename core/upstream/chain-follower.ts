@@ -3,7 +3,8 @@
  * turns that the chain takes. It asks one node at a time, one that is well and as high as any, at an interval and whenever
  * a node tells of a new block.
  */
-import { probe, quantity, resultOf } from './probe.ts'
+import { probe, resultOf } from './probe.ts'
+import { quantityOf } from './socket/chain.ts'
 import type { ChainHead } from '../plugin/define.ts'
 import type { AttemptTerms } from './http-attempt.ts'
 import type { PoolNode } from './pool-node.ts'
@@ -152,7 +153,7 @@ export class ChainFollower {
       else if (this.seen.length === 0 && NO_SUCH_METHOD.test(answer.payload.toString())) this.stop()
     }
     const { number, hash, parentHash } = (resultOf(answer) ?? {}) as { number?: unknown; hash?: unknown; parentHash?: unknown }
-    const height = quantity(number)
+    const height = quantityOf(number)
     return height === undefined || typeof hash !== 'string' || typeof parentHash !== 'string' ? undefined : { number: height, hash, parentHash }
   }
 }

@@ -4,7 +4,8 @@
  * is asked (the chain may be none of Ethereum's kind) is well as long as it answers.
  */
 import { nodeFault } from './node-errors.ts'
-import { probe, quantity, resultOf } from './probe.ts'
+import { probe, resultOf } from './probe.ts'
+import { quantityOf } from './socket/chain.ts'
 import type { Answer } from './failures.ts'
 import type { AttemptTerms } from './http-attempt.ts'
 import type { Heads } from './heads.ts'
@@ -72,8 +73,9 @@ export class NodeChecks {
 
   private async check(record: Record): Promise<void> {
     const { node } = record
-    // A node that hangs is asked again when it has been given up, and one that wants a pause after it.
-    if (record.isBusy || node.health.standing === 'pausing') return
+    // A node that hangs is asked again when it has been given up, and one that wants a pause after it. One whose connections
+    // are all in use shows by that how it is.
+    if (record.isBusy || node.health.standing === 'pausing' || node.inFlight >= this.terms.spec.maxConnections) return
     record.isBusy = true
     const finding = await this.ask(node)
     record.isBusy = false
@@ -93,10 +95,10 @@ export class NodeChecks {
     const words = new Set(answers.map(meaningOf))
     if (words.has('unknown')) return 'unknown'
     const [head, syncing, chainId] = answers.map(resultOf)
-    const isNonsense = [head, chainId].some((value) => value !== undefined && quantity(value) === undefined)
+    const isNonsense = [head, chainId].some((value) => value !== undefined && quantityOf(value) === undefined)
     if (words.has('failed') || isNonsense) return 'failed'
     node.checkMs = monotonicMs() - askedAt
-    return { chainId: quantity(chainId), head: quantity(head), behind: blocksBehind(syncing) }
+    return { chainId: quantityOf(chainId), head: quantityOf(head), behind: blocksBehind(syncing) }
   }
 
   /** Takes a node out, or lets it back once it was well often enough. */
@@ -139,5 +141,5 @@ function meaningOf(answer: Answer): 'told' | 'silent' | 'failed' | 'unknown' {
 function blocksBehind(syncing: unknown): number {
   if (typeof syncing !== 'object' || syncing === null) return syncing === true ? Infinity : 0
   const { currentBlock, highestBlock } = syncing as { currentBlock?: unknown; highestBlock?: unknown }
-  return (quantity(highestBlock) ?? Infinity) - (quantity(currentBlock) ?? 0)
+  return (quantityOf(highestBlock) ?? Infinity) - (quantityOf(currentBlock) ?? 0)
 }

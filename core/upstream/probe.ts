@@ -29,8 +29,3 @@ export function resultOf(answer: Answer): unknown {
   const { payload } = answer
   return JSON.parse(fromWire(typeof payload === 'string' ? payload : Buffer.from(payload).toString('latin1')))
 }
-
-/** A quantity as Ethereum writes it (`0x1b4`); undefined for anything else, and beyond exact numbers. */
-export function quantity(value: unknown): number | undefined {
-  return typeof value === 'string' && /^0x[0-9a-f]{1,13}$/i.test(value) ? Number(value) : undefined
-}

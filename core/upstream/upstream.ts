@@ -16,9 +16,10 @@ import { NodeHealth } from './node-health.ts'
 import { PoolNode } from './pool-node.ts'
 import { PoolWatch } from './pool-watch.ts'
 import { Pool } from './pool.ts'
-import { quantity, resultOf } from './probe.ts'
+import { resultOf } from './probe.ts'
 import { Reachability } from './reachability.ts'
 import { RetryBudget } from './retry-budget.ts'
+import { quantityOf } from './socket/chain.ts'
 import { HeadSocket } from './socket/head-socket.ts'
 import { SocketCounts } from './socket/socket-counts.ts'
 import { socketLimits } from './socket/socket-limits.ts'
@@ -246,7 +247,7 @@ export class NodeUpstream implements Upstream, ExchangeTerms, FrameTerms, Follow
   }
 
   private note(method: string, call: Call | undefined, outcome: Outcome, by: PoolNode): void {
-    const head = method === 'eth_blockNumber' && outcome.kind === 'result' ? quantity(resultOf(outcome)) : undefined
+    const head = method === 'eth_blockNumber' && outcome.kind === 'result' ? quantityOf(resultOf(outcome)) : undefined
     if (head !== undefined) this.watch.heads.raised(by, head)
     if (this.lastSeen === undefined || call === undefined) return
     const hasSent = outcome.kind === 'result' && SENDS.test(method)
