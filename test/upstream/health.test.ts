@@ -61,7 +61,7 @@ describe('a node', () => {
     await bad!.arrived(4)
     for (let i = 0; i < 5; i++) expect(await ask(upstream, 'eth_call')).toEqual([ANSWER])
     expect(counts([bad!, good!])).toEqual([4, 8])
-    asking.cancel!()
+    asking.running!.cancel()
     await probe
     bad!.script(undefined)
     expect(await ask(upstream, 'eth_call')).toEqual([ANSWER])
