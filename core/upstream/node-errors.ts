@@ -82,7 +82,7 @@ export function nodeFault(error: Payload, status: number): NodeFault | undefined
 
 /** Whether an error says that the node has the transaction already. */
 export function isKnownTransaction(error: Payload): boolean {
-  return /already known|known transaction|already imported|already exists/.test(read(error).message)
+  return /already ?known|known transaction|already imported|already exists/.test(read(error).message)
 }
 
 /** Code and message in lower case; what is too large, or broken, has none. */

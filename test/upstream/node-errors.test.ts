@@ -82,10 +82,13 @@ test('text of other writings does not hide what an error says', () => {
   expect(nodeFault(Buffer.from('{"code":-32000,"message":"ヘッダー: header not found"}', 'utf8'), 200)?.why).toBe('behind')
 })
 
-test.each(['already known', 'ALREADY_EXISTS: already known', 'known transaction: 1a2b', 'Transaction with the same hash was already imported.'])(
-  'a node has the transaction that says: %s',
-  (message) => expect(isKnownTransaction(JSON.stringify({ code: -32000, message }))).toBe(true),
-)
+test.each([
+  'already known',
+  'AlreadyKnown',
+  'ALREADY_EXISTS: already known',
+  'known transaction: 1a2b',
+  'Transaction with the same hash was already imported.',
+])('a node has the transaction that says: %s', (message) => expect(isKnownTransaction(JSON.stringify({ code: -32000, message }))).toBe(true))
 
 test('a node does not have the transaction that says: nonce too low', () => {
   expect(isKnownTransaction('{"code":-32000,"message":"nonce too low"}')).toBe(false)
