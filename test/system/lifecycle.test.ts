@@ -1,7 +1,9 @@
 /** The process from its first signal to its last: what is answered, what is kept, and how it ends. */
+import { mkdirSync, writeFileSync } from 'node:fs'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { DatabaseSync } from 'node:sqlite'
 import { setTimeout as delay } from 'node:timers/promises'
 import { afterEach, beforeEach, describe, expect, onTestFinished, test } from 'vitest'
 import { startGatewayProcess } from '../support/gateway-process.ts'
@@ -155,4 +157,39 @@ test('a port that is taken ends the start with one line and 1', async () => {
   await expect(startGatewayProcess(systemConfig(node.url, undefined, taken), { files: shippedFiles })).rejects.toThrow(
     /ended \(1\)[^]*^tollgate: .*EADDRINUSE/m,
   )
+})
+
+describe('a database of usage that cannot be used', () => {
+  test.each<[string, RegExp, (path: string) => DatabaseSync | undefined]>([
+    [
+      'corrupt',
+      /^tollgate: .*usage\.sqlite: the usage database is corrupt/m,
+      (path) => {
+        writeFileSync(path, 'no database'.repeat(100))
+        return undefined
+      },
+    ],
+    [
+      'locked',
+      /^tollgate: .*usage\.sqlite: the usage database is locked/m,
+      (path) => {
+        const other = new DatabaseSync(path)
+        other.exec('BEGIN EXCLUSIVE')
+        return other
+      },
+    ],
+  ])('because it is %s ends the start with one line and 1, and nobody is served without it', async (_, line, spoil) => {
+    const dir = await mkdtemp(join(tmpdir(), 'tollgate-usage-'))
+    onTestFinished(() => rm(dir, { recursive: true, force: true }))
+    mkdirSync(join(dir, 'data'))
+    const other = spoil(join(dir, 'data', 'usage.sqlite'))
+    onTestFinished(() => other?.close())
+    const ending = await start({ dir }).then(
+      () => 'it started',
+      (error: Error) => error.message,
+    )
+    expect(ending).toMatch(/ended \(1\) before it listened/)
+    expect(ending).toMatch(line)
+    expect(ending.split('\n').filter((text) => text.startsWith('tollgate: '))).toHaveLength(1)
+  })
 })
