@@ -6,7 +6,9 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { basic, basicFiles, startTestGateway } from '../support/gateway.ts'
 import { build } from '../config/fixtures.ts'
 import { RawHttp, exchange } from '../support/raw-http.ts'
+import { OPCODE, RawWebSocket, frame } from '../support/raw-web-socket.ts'
 import { answer, startScriptedNode } from '../support/scripted-node.ts'
+import { startScriptedSocketNode } from '../support/scripted-socket-node.ts'
 import { CALL, SMUGGLED, ambiguous, call } from './requests.ts'
 import type { TestGateway } from '../support/gateway.ts'
 import type { ScriptedNode } from '../support/scripted-node.ts'
@@ -294,4 +296,27 @@ test('of what a client sends a node sees the call and nothing else', async () =>
   expect(request!.headers['host']).toBe(new URL(node.url).host)
   expect(request!.headers['accept-encoding']).toBe('gzip')
   expect(request).toMatchObject({ httpMethod: 'POST', path: '/' })
+})
+
+test.each(['dedicated', 'shared', 'http'])('of what a client sends with its handshake a node sees nothing (%s)', async (mode) => {
+  const socketNode = await startScriptedSocketNode()
+  const config = basic({ nodeUrl: socketNode.url, nodeWsUrl: socketNode.wsUrl, plugins: { 'ws-jsonrpc-proxy': { mode } } })
+  const asked = await startTestGateway(config, { files: basicFiles })
+  const { client } = await RawWebSocket.handshake(asked.gateway.address.port, '/eth?apikey=free-key&x=s3cret', {
+    Cookie: 's3cret',
+    Authorization: 'Bearer s3cret',
+    'X-Forwarded-For': 's3cret',
+    Origin: 'https://s3cret.example',
+    'User-Agent': 's3cret',
+    'Sec-WebSocket-Protocol': 'jsonrpc, bearer.s3cret',
+    Apikey: 'free-key',
+  })
+  client.send(frame(OPCODE.text, CALL))
+  expect((await client.next())?.payload.toString()).toContain('"result"')
+  expect(socketNode.calls.length).toBeGreaterThan(0)
+  const seen = socketNode.handshakes.map(({ url, headers }) => `${url} ${JSON.stringify(headers)}`).join()
+  expect(seen).not.toMatch(/s3cret|free-key|cookie|authorization|forwarded|origin|protocol/i)
+  client.end()
+  await asked.stop()
+  await socketNode.stop()
 })

@@ -257,3 +257,34 @@ test('a client that has gone before the call is forwarded costs the node nothing
   await answered
   expect(sent).toEqual([])
 })
+
+describe('a hook that never answers', () => {
+  const never = (): Promise<never> => new Promise(() => undefined)
+  const silent = (phase: string, onFault: 'refuse' | 'pass'): Member => ({ name: 'silent', priority: 2, onFault, instance: { [phase]: never } })
+  const seen: string[] = []
+  const witness: Member = { name: 'witness', priority: 1, instance: { access: (call) => void seen.push(call.method) } }
+
+  test.each(['open', 'access', 'charge', 'reply'])('in %s is given up: a guard refuses, an observer is passed over, the next check runs', async (phase) => {
+    for (const [onFault, served] of [
+      ['refuse', false],
+      ['pass', true],
+    ] as const) {
+      // prettier-ignore
+      seen.length = 0
+      const { open, run, metrics, close } = fixture({ members: [silent(phase, onFault), witness] })
+      await open()
+      const { json } = await run(rpc('a'))
+      expect(json).toMatchObject(served ? { result: 'a' } : { error: { code: -32603, data: { reason: 'plugin-fault' } } })
+      expect(await metrics.text()).toContain(`tollgate_plugin_faults_total{plugin="silent",phase="${phase}"} 1`)
+      expect(seen).toEqual(served || phase === 'charge' || phase === 'reply' ? ['a'] : [])
+      close()
+    }
+  })
+
+  test.each(['log', 'close'])('in %s keeps nobody waiting', async (phase) => {
+    const { open, run, close } = fixture({ members: [silent(phase, 'refuse')] })
+    await open()
+    expect((await run(rpc('a'))).json.result).toBe('a')
+    close()
+  })
+})
