@@ -25,6 +25,8 @@ export interface AccountHolder {
   readonly rules: AccountRules
   /** Among how many processes a budget is shared. */
   readonly processes: number
+  /** How often a connection to the store broke. */
+  readonly breaks: number
   /** Accounts that have something to tell. */
   readonly dirty: Account[]
 }
@@ -69,6 +71,8 @@ export class Account implements Count {
   #heldByOthers = 0
   #isKnown = false
   #incarnation = 0
+  /** Breaks of the connection before it was told so. */
+  #toldAfter = 0
   #known = 0
   #isDirty = false
 
@@ -213,12 +217,13 @@ export class Account implements Count {
     this.#heldByOthers = Math.max(0, held - this.left - this.#owed)
     if (this.#seen !== undefined) return this.#seen.become(epoch, current, previous)
     this.#incarnation = epoch
+    this.#toldAfter = this.#holder.breaks
     this.#known = current
     this.#own.add(current + this.#untold - this.#own.counted(NEVER), this.#own.epoch)
   }
 
   get known(): Known {
-    return { incarnation: this.#incarnation, units: this.#known }
+    return { incarnation: this.#toldAfter === this.#holder.breaks ? this.#incarnation : -this.#incarnation, units: this.#known }
   }
 
   /** What there is to tell. */

@@ -56,6 +56,10 @@ export class Ledger implements AccountHolder {
     return this.#source.processes
   }
 
+  get breaks(): number {
+    return this.#source.breaks
+  }
+
   /** How many budgets there is something to tell the store of. */
   get backlog(): number {
     return this.#settlements.backlog

@@ -43,6 +43,8 @@ type Hear = (reply: readonly number[] | undefined) => void
 export class RedisLink {
   /** Processes that share the store, this one included: the most of late, for a store that was emptied knows of none at first. */
   processes = 1
+  /** How often a connection broke. */
+  breaks = 0
   #fewerSince = Infinity
   readonly #client: RedisClient
   readonly #options: LinkOptions
@@ -97,6 +99,7 @@ export class RedisLink {
 
   lost(error: Error | undefined): void {
     this.#error = error ?? this.#error
+    this.breaks++
     if (!this.#isClosed) this.#breaker.trip()
   }
 
@@ -136,7 +139,9 @@ export class RedisLink {
 
   #failed(error: Error | undefined): void {
     this.#error = error ?? new Error(`no answer within ${this.#options.timeoutMs} ms`)
-    this.#options.metrics.errors(wordOf(error)).value++
+    const word = wordOf(error)
+    if (word === 'connection') this.breaks++ // of a cluster a node may be lost, and the rest go on
+    this.#options.metrics.errors(word).value++
     this.#breaker.record(false, this.#options.monotonicMs())
   }
 

@@ -28,13 +28,16 @@ local term = math.floor(now / ${TERM_MS})
 local at = 1
 local function arg() at = at + 1; return tonumber(ARGV[at]) end
 
--- What a process remembers of a cycle goes into a record that was begun without it.
+-- What a process remembers of a cycle goes into a record that was begun without it, or that may have been restored from an older one.
 local function remember(b, incarnation, known)
   if not b.epoch then
     b.epoch, b.current, b.previous, b.dirty = us, known, known, known > 0
   elseif incarnation == 0 then
     if known > b.current then b.previous, b.current, b.dirty = b.previous + known - b.current, known, true end
-  elseif incarnation ~= b.epoch and known > b.previous then
+  elseif incarnation == -b.epoch then
+    b.epoch, b.previous = us, math.max(known, b.current)
+    b.current, b.dirty = b.previous, true
+  elseif math.abs(incarnation) ~= b.epoch and known > b.previous then
     b.current, b.previous, b.dirty = b.current + known - b.previous, known, true
   end
 end

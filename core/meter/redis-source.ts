@@ -21,6 +21,10 @@ export class RedisSource implements BudgetSource {
     return this.#link.processes
   }
 
+  get breaks(): number {
+    return this.#link.breaks
+  }
+
   take(asks: readonly Ask[], hear: (position: number, grant: Grant | undefined) => void): void {
     for (const positions of this.#inScripts(asks)) {
       const keys: string[] = []

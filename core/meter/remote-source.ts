@@ -11,6 +11,7 @@ interface Taking {
 export class RemoteSource implements BudgetSource {
   /** A worker does not outlive its primary. */
   readonly isAway = false
+  readonly breaks = 0
   readonly processes: number
   readonly #send: (request: TakeRequest | GiveRequest) => void
   readonly #clock: StoreClock

@@ -23,6 +23,7 @@ interface Shared {
 
 export class SharedBudgets implements BudgetSource {
   readonly isAway = false
+  readonly breaks = 0
   /** Set by whoever knows them. */
   processes = 1
   readonly #clock: Clock

@@ -25,8 +25,8 @@ export interface BudgetName {
 
 /**
  * What a process knows of a cycle's usage, in units, so that a store that lost it learns it from whoever knows most. The
- * incarnation is that of the record of which it was told; 0 where nobody told it, and it was read from the disk. Of a
- * window nothing needs to be known.
+ * incarnation is that of the record of which it was told, below zero where a connection has broken since; 0 where nobody
+ * told it, and it was read from the disk. Of a window nothing needs to be known.
  */
 export interface Known {
   readonly incarnation: number
@@ -85,6 +85,8 @@ export interface BudgetSource {
   readonly isAway: boolean
   /** How many processes share the budgets, as far as is known. */
   readonly processes: number
+  /** How often a connection broke: what is said afterwards may be older than what was said before. */
+  readonly breaks: number
   /**
    * Grants what there is of each ask, each in one atomic step. `hear` is called once for each, with its position: with
    * undefined where it could not be asked. It may be called at once.

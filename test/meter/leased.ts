@@ -31,6 +31,7 @@ export function heldSource(clock: { ms: number }, budgets = new SharedBudgets(()
     isAway: false,
     isSilent: false,
     processes: 1,
+    breaks: 0,
     takes: 0,
     take(asks, hear) {
       source.takes++

@@ -209,6 +209,33 @@ describe('what is counted', () => {
     await expect.poll(() => other!.take(want(29, 100, CYCLE, key))).toBe(true)
   })
 
+  test.each(['exact', 'auto'] as const)('in a cycle is not handed out again by a Redis that comes back with what it knew a while ago (%s)', async (lease) => {
+    const processes = await meters(2, { lease })
+    const key = fresh()
+    const name = `tollgate:{${key}}:test-cycle:c2099-01-01`
+    const [one, other] = processes as [OpenedMeter, OpenedMeter]
+    await one.take(want(20, 100, CYCLE, key))
+    await one.settled()
+    const old = (await client.get(name))!
+    await other.take(want(30, 100, CYCLE, key))
+    await other.settled()
+    await one.take(want(15, 100, CYCLE, key))
+    await one.settled()
+    await client.set(name, old)
+    await client.call('CLIENT', 'KILL', 'TYPE', 'normal', 'SKIPME', 'yes')
+    for (const process of processes) await expect.poll(() => process.metric('tollgate_store_up')).toBe(0)
+    for (const process of processes) await expect.poll(() => process.metric('tollgate_store_up'), { timeout: 5000 }).toBe(1)
+    // Whoever knows less comes first.
+    await other.take(want(5, 100, CYCLE, key))
+    await other.settled()
+    const probe = want(1, 100, CYCLE, key)
+    await one.take(probe)
+    await one.settled()
+    expect(probe.used).toBe(20 + 30 + 15 + 5 + 1)
+    expect(await one.take(want(30, 100, CYCLE, key))).toBe(false)
+    await expect.poll(() => other.take(want(29, 100, CYCLE, key))).toBe(true)
+  })
+
   test('is known to a process that starts anew counts where Redis knows less, and not beside what that knows', async () => {
     const store = UsageStore.inMemory()
     store.write([{ budget: 'test-cycle', key: 'restarted', cycle: '2099-01-01', used: 70, endsAt: Date.UTC(2099, 1, 1) }], 0)
