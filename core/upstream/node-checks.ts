@@ -94,11 +94,11 @@ export class NodeChecks {
     const answers = await Promise.all([ask('eth_blockNumber'), ...(this.judges ? [ask('eth_syncing')] : []), ...(wantsChain ? [ask('eth_chainId')] : [])])
     const words = new Set(answers.map(meaningOf))
     if (words.has('unknown')) return 'unknown'
-    const [head, syncing, chainId] = answers.map(resultOf)
-    const isNonsense = [head, chainId].some((value) => value !== undefined && quantityOf(value) === undefined)
+    const [head, syncing, chain] = answers
+    const isNonsense = [head, chain].some((answer) => answer?.kind === 'result' && quantityOf(resultOf(answer)) === undefined)
     if (words.has('failed') || isNonsense) return 'failed'
     node.checkMs = monotonicMs() - askedAt
-    return { chainId: quantityOf(chainId), head: quantityOf(head), behind: blocksBehind(syncing) }
+    return { chainId: chain && quantityOf(resultOf(chain)), head: quantityOf(resultOf(head)), behind: syncing ? blocksBehind(resultOf(syncing)) : 0 }
   }
 
   /** Takes a node out, or lets it back once it was well often enough. */
