@@ -54,10 +54,12 @@ export async function startGatewayProcess(
   const journal = new Journal()
   gateway.child.stdout!.on('data', (chunk: Buffer) => journal.hear(chunk.toString()))
   gateway.child.stderr!.on('data', (chunk: Buffer) => journal.note(chunk.toString()))
+  let adminUrl = ''
   const stop = async (): Promise<void> => {
+    const metrics = adminUrl === '' ? '' : await textOf(`${adminUrl}/metrics`)
     await gateway.stop(10_000)
     if (dir === undefined) await rm(home, { recursive: true, force: true })
-    expectNoSecret(config, journal.output)
+    expectNoSecret(config, journal.output + metrics)
   }
   const early = gateway.ended.then(({ code, signal }): never => {
     throw new Error(`the gateway ended (${code ?? signal}) before it listened:\n${journal.output}`)
@@ -67,11 +69,12 @@ export async function startGatewayProcess(
     throw error
   })
   early.catch(() => undefined)
+  adminUrl = `http://${String(admin)}`
   return {
     url: `http://${String(listen)}`,
     pid: gateway.child.pid!,
     wsUrl: `ws://${String(listen)}`,
-    adminUrl: `http://${String(admin)}`,
+    adminUrl,
     dir: home,
     log: journal.lines,
     get output() {
@@ -83,6 +86,14 @@ export async function startGatewayProcess(
     write: (name, content) => writeFiles(home, { [name]: content }),
     stop,
   }
+}
+
+/** What is there, if anything: the process may have ended, or have been stopped. */
+async function textOf(url: string): Promise<string> {
+  return fetch(url, { signal: AbortSignal.timeout(2000) }).then(
+    (answer) => answer.text(),
+    () => '',
+  )
 }
 
 /** What a process wrote, its log taken apart. */
