@@ -110,7 +110,8 @@ const Limits = Type.Object(
     request_timeout: Duration({ default: '15s', description: 'For a whole request to arrive.' }),
     write_timeout: Duration({
       default: '30s',
-      description: 'How long a client may take nothing of its answer, and for all of it beside a second for every 64 KiB; then the connection is cut.',
+      description:
+        'How long a client may take nothing of its answer, and for all of it beside a second for every 64 KiB; then the connection is cut. A WebSocket that takes nothing is closed with 1013.',
     }),
     keep_alive_timeout: Duration({ default: '65s', description: 'How long an idle connection of a client is kept.' }),
     compress_over: bytes('Answers under this many bytes are not compressed.', 1024),
