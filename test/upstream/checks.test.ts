@@ -256,7 +256,7 @@ test('heads and health are told to operators, and no URL', async () => {
 })
 
 describe('while no node is well', () => {
-  test('calls are refused at once and asked of nobody, and answered again within an interval', async () => {
+  test('calls are refused at once and asked of nobody, and answered again once checks find nodes well', async () => {
     const two = await chainNodes(10, 10)
     const upstream = checked(two, { failures: 1 }, { passive: { failures: 1, ratio: 1, coolDownMs: 0 } })
     await until(upstream, 'up', 'up')
@@ -269,9 +269,7 @@ describe('while no node is well', () => {
     }
     expect(two.map(served)).toEqual(before)
     for (const node of two) node.script(undefined)
-    const checksBefore = two[0]!.requests.length
     await until(upstream, 'up', 'up')
-    expect(two[0]!.requests.length - checksBefore).toBeLessThanOrEqual(4) // two questions a check; one may have been under way
     expect(await ask(upstream, 'eth_call')).toEqual([ANSWER])
   })
 })
