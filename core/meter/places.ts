@@ -87,6 +87,11 @@ export class PlaceBook {
     }
   }
 
+  /** Keys that are remembered. */
+  get size(): number {
+    return this.#spots.size
+  }
+
   /** Tells what was given back. */
   close(): void {
     clearInterval(this.#timer)
@@ -141,6 +146,7 @@ export class PlaceBook {
   #tick(source: PlaceSource): void {
     if (source.isAway) {
       this.#wasAway = true
+      for (const spot of this.#dirty) if (isIdle(spot)) this.#forget(spot) // what the store has of it lapses
       return
     }
     // A Redis that is back may have come back empty.
@@ -162,11 +168,14 @@ export class PlaceBook {
     source.hold(holds, (at, held) => {
       const spot = spots[at]!
       if (held !== undefined) hear(spot, held)
-      const isNeeded = spot.open + spot.asked + spot.waiting.length + spot.held > 0
-      if (isNeeded || this.#dirty.has(spot)) return
-      this.#spots.delete(nameOf(spot.place, spot.key))
-      this.#turns[spot.turn]!.delete(spot)
+      if (isIdle(spot) && spot.held === 0 && !this.#dirty.has(spot)) this.#forget(spot)
     })
+  }
+
+  #forget(spot: Spot): void {
+    this.#spots.delete(nameOf(spot.place, spot.key))
+    this.#turns[spot.turn]!.delete(spot)
+    this.#dirty.delete(spot)
   }
 
   #spot(place: string, key: string): Spot {
@@ -182,6 +191,11 @@ export class PlaceBook {
 
 function nameOf(place: string, key: string): string {
   return `${place}\n${key}`
+}
+
+/** Nobody has a place of it, or waits for one. */
+function isIdle({ open, asked, waiting }: Spot): boolean {
+  return open + asked + waiting.length === 0
 }
 
 /** What is open, or was since the store was told last, and what is asked for. */

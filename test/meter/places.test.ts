@@ -186,6 +186,21 @@ describe('a process', () => {
     expect(later.filter((place) => place !== undefined)).toHaveLength(4)
   })
 
+  test('remembers no key of which nobody has a place, whether the store answers or not', async () => {
+    const [worker] = workers(1) as [RemotePlaces]
+    const source = { isAway: false, processes: 1, hold: worker.hold.bind(worker) }
+    const book = new PlaceBook()
+    book.share(source)
+    onTestFinished(() => book.close())
+    const places = book.of('test')
+    for (const isAway of [false, true]) {
+      source.isAway = isAway
+      for (let at = 0; at < 3000; at++) if ((await places.take(`key ${at}`, 5)) !== undefined) places.free(`key ${at}`)
+      await places.take('kept', 5)
+      await expect.poll(() => book.size, { timeout: 5000 }).toBe(1)
+    }
+  })
+
   test('that is not answered fills its share, too', async () => {
     const places = placesOn({ isAway: false, processes: 4, hold: (holds, hear) => holds.forEach((_, at) => hear(at, undefined)) })
     const taken = await Promise.all(Array.from({ length: 10 }, async () => places.take('key', 8)))
