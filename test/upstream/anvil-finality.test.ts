@@ -22,7 +22,7 @@ test('after a transaction its consumer reads from nodes as high as what it saw, 
     for (let i = 0; i < 6; i++) seen.push(Number(await ask(key, 'eth_blockNumber')))
     return seen
   }
-  await expect.poll(() => gateway.metric('tollgate_node_head_block', { node: '1' })).toBe(0x20)
+  await expect.poll(() => gateway.metric('tollgate_node_head_block', { node: '1' }), { timeout: 5000 }).toBe(0x20)
   expect(new Set(await heads('paid-key'))).toEqual(new Set([0x1e, 0x20]))
   expect(await ask('paid-key', 'eth_sendTransaction', [{ from, to, value: '0x1' }])).toMatch(/^0x/)
   for (const head of await heads('paid-key')) expect(head).toBeGreaterThanOrEqual(0x20)

@@ -305,7 +305,7 @@ test('checks are no calls of clients, and end with the upstream', async () => {
 test('where blocks are old is known from the nodes themselves', async () => {
   const [plain, archive] = await chainNodes(1000, 1000)
   const upstream = upstreamOf([], { nodes: [nodeOf(plain!.url, { priority: 1 }), nodeOf(archive!.url, { tags: ['archive'] })] })
-  await expect.poll(() => upstream.report().head, { interval: 5 }).toBe(1000)
+  await expect.poll(() => upstream.report().head, { interval: 5, timeout: 5000 }).toBe(1000)
   const at = (block: number) => {
     const params = ['0xaa', `0x${block.toString(16)}`]
     return upstream.exchange([call('eth_getBalance', JSON.stringify(params))], { ...context(), calls: [{ params } as unknown as Call] })

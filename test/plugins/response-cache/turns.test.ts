@@ -12,6 +12,8 @@ let gateway: TestGateway
 /** Blocks are final that are 64 behind the head: anvil's own count. */
 const FINAL_AFTER = 64
 
+const PATIENT = { timeout: 5000 }
+
 async function start(isPushed: boolean): Promise<void> {
   const plugins = { 'response-cache': {}, whitelist: undefined, 'limit-cu': undefined, 'limit-monthly-cu': undefined }
   const nodes = [{ url: anvil.url, ...(isPushed && { ws_url: anvil.wsUrl }) }]
@@ -64,7 +66,7 @@ function followed(): Promise<void> {
     .poll(async () => {
       const [{ result }, newest] = [await ask('eth_getBlockByNumber', block('latest')), await hashOf('latest')]
       return (result as { hash: string }).hash === newest
-    })
+    }, PATIENT)
     .toBe(true)
 }
 
@@ -114,7 +116,7 @@ describe.each([
     const [from, to] = (await anvil.call('eth_accounts')) as string[]
     const before = await warm('eth_getBalance', [from, 'latest'])
     await anvil.call('eth_sendTransaction', [{ from, to, value: '0xde0b6b3a7640000' }])
-    await expect.poll(async () => (await ask('eth_getBalance', [from, 'latest'])).result).not.toBe(before)
+    await expect.poll(async () => (await ask('eth_getBalance', [from, 'latest'])).result, PATIENT).not.toBe(before)
     expect(await warm('eth_getBalance', [from, 'latest'])).toBe(await anvil.call('eth_getBalance', [from, 'latest']))
   })
 
