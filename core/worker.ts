@@ -97,7 +97,10 @@ class RunningWorker implements Worker {
     const own = shareOf(snapshot, workers)
     const { registry, metrics, log, stop } = this
     const { version, now, machine } = this.options
-    const service = new Service({ registry, metrics, log, meter: meter.meter, version, now, machine: shareOfMachine(machine, workers), chains: this.chains, stop }, own)
+    const service = new Service(
+      { registry, metrics, log, meter: meter.meter, version, now, machine: shareOfMachine(machine, workers), chains: this.chains, stop },
+      own,
+    )
     this.service = service
     await service.listen(listen, own.settings)
     this.uses(snapshot)
@@ -166,7 +169,18 @@ class RunningWorker implements Worker {
     const log: SnapshotDeps['log'] = (plugin) => this.log.forPlugin(plugin)
     const chain: SnapshotDeps['chain'] = (network, its) => this.chains.view(network, its)
     const places: SnapshotDeps['places'] = (place) => this.places.of(place)
-    return buildSnapshot(this.assignment.configFile, { catalogue, env, now, generation, content, metrics: this.registry, log, chain, places, stop: this.stop.signal })
+    return buildSnapshot(this.assignment.configFile, {
+      catalogue,
+      env,
+      now,
+      generation,
+      content,
+      metrics: this.registry,
+      log,
+      chain,
+      places,
+      stop: this.stop.signal,
+    })
   }
 }
 
