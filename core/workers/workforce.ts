@@ -137,7 +137,7 @@ export class Workforce {
     const reports = await Promise.all(
       this.#members.map(async (member) => {
         const upstreams = await Promise.race([member.ask('upstreams', undefined), late])
-        return (upstreams ?? []).map((upstream) => ({ worker: member.number, ...upstream }))
+        return (upstreams ?? []).map((upstream) => Object.assign({ worker: member.number }, upstream))
       }),
     )
     return reports.flat()
