@@ -43,7 +43,7 @@ export interface Notification {
 }
 
 /** Work that can be dropped. */
-export interface Running {
+interface Running {
   cancel(): void
 }
 

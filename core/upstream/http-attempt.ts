@@ -1,13 +1,10 @@
 /**
  * One request to one node: from the bytes that are sent to an answer or a failure for every call in it. It always
- * ends: with the answer, with the node's failure, or when time is up. Being undici's handler itself, it
- * makes no stream, and one timer.
+ * ends: with the answer, with the node's failure, or when time is up, for which it has one timer.
  */
 import { AnswerBody } from './answer-body.ts'
-import { CONNECT_TIMEOUT } from './connector.ts'
 import { failures } from './failures.ts'
 import { pairAnswers } from './pair-answers.ts'
-import type { Dispatcher } from 'undici'
 import type { Room } from '../pipeline/ports.ts'
 import type { PluginLog } from '../plugin/define.ts'
 import type { CounterHandle, HistogramHandle } from '../plugin/metrics.ts'
@@ -15,6 +12,9 @@ import type { UpstreamRequest } from '../plugin/session.ts'
 import type { BodyReader } from './answer-body.ts'
 import type { Answer, Why } from './failures.ts'
 import type { HttpNode } from './http-node.ts'
+import type { Connection, NoResponse } from './http1/connection.ts'
+import type { Applicant, NoConnection } from './http1/origin.ts'
+import type { ResponseHead } from './http1/response-head.ts'
 import type { UpstreamSpec } from './spec.ts'
 
 /** Where attempts are counted. */
@@ -44,13 +44,13 @@ export interface AttemptOwner {
 export interface Carried {
   readonly firstId: number
   readonly count: number
-  readonly body: Buffer
+  /** One character per byte. */
+  readonly body: string
+  /** Whether all of them only read. */
+  readonly isRead: boolean
 }
 
-/** With which undici is told to let go of a request; one for all, a stack trace would cost more than the request. */
-const DROPPED = new Error('dropped')
-
-export class HttpAttempt implements Dispatcher.DispatchHandler, BodyReader {
+export class HttpAttempt implements Applicant, BodyReader {
   private readonly owner: AttemptOwner
   private readonly node: HttpNode
   private readonly carried: Carried
@@ -65,7 +65,9 @@ export class HttpAttempt implements Dispatcher.DispatchHandler, BodyReader {
   status = 0
   /** What the node's Retry-After asks for (RFC 9110 section 10.2.3). */
   retryAfterMs: number | undefined
-  private controller: Dispatcher.DispatchController | undefined
+  /** While a response may come on it. */
+  private connection: Connection | undefined
+  private text = ''
   private answerBody: AnswerBody | undefined
   private timer: NodeJS.Timeout | undefined
 
@@ -78,11 +80,19 @@ export class HttpAttempt implements Dispatcher.DispatchHandler, BodyReader {
     this.startedAt = this.progressAt = terms.monotonicMs()
   }
 
+  get mayRepeat(): boolean {
+    return this.carried.isRead
+  }
+
   send(rewrite: UpstreamRequest): void {
     this.terms.counts.attempts.value++
     this.terms.counts.inFlight.value++
     this.watch(this.startedAt)
-    this.node.dispatch(this.carried.body, rewrite, this)
+    this.node.enter()
+    const text = this.node.requestText(this.carried.body, rewrite)
+    this.text = text ?? ''
+    if (text === undefined) this.fail('bad-rewrite', undefined)
+    else this.node.apply(this)
   }
 
   /** Lets go of the request and its connection; the owner hears nothing more. */
@@ -92,39 +102,43 @@ export class HttpAttempt implements Dispatcher.DispatchHandler, BodyReader {
     this.letGo()
   }
 
-  // The connection is there, and the request is about to be written.
-  onRequestStart(controller: Dispatcher.DispatchController): void {
-    if (this.isOver) throw DROPPED // undici then keeps the connection for another request
-    this.controller = controller
+  connected(connection: Connection): boolean {
+    if (this.isOver) return false
+    this.connection = connection
     this.isSent = true
     this.progressAt = this.terms.monotonicMs()
+    connection.send(this.text, this)
+    return true
   }
 
-  onResponseStart(_controller: Dispatcher.DispatchController, status: number, headers: Readonly<Record<string, string | string[] | undefined>>): void {
-    if (this.isOver || status < 200) return
+  unconnected(why: NoConnection, code: string | undefined): void {
+    if (!this.isOver) this.fail(why, code)
+  }
+
+  head({ status, framing, encoding, retryAfter, date }: ResponseHead): void {
     this.progressAt = this.terms.monotonicMs()
     this.status = status
-    if (status === 429 || status === 503) this.retryAfterMs = retryAfter(headers['retry-after'], headers['date'])
-    const encoding = headers['content-encoding']
+    if (status === 429 || status === 503) this.retryAfterMs = retryAfterMs(retryAfter, date)
     const isGzip = encoding === 'gzip' || encoding === 'x-gzip'
     if (!isGzip && encoding !== undefined && encoding !== 'identity') return this.bodyFailed('bad-encoding')
     const { maxAnswerBytes } = this.terms.spec
-    if (Number(headers['content-length']) > maxAnswerBytes) return this.bodyFailed('too-large')
+    if (typeof framing === 'number' && framing > maxAnswerBytes) return this.bodyFailed('too-large')
     this.answerBody = new AnswerBody(this, isGzip, maxAnswerBytes, this.terms.room)
   }
 
-  onResponseData(controller: Dispatcher.DispatchController, chunk: Buffer): void {
-    if (this.isOver) return
+  data(bytes: Buffer): void {
     this.progressAt = this.terms.monotonicMs()
-    if (this.answerBody?.push(chunk) === false) controller.pause()
+    if (this.answerBody?.push(bytes) === false) this.connection?.pause()
   }
 
-  onResponseEnd(): void {
+  ended(): void {
+    this.connection = undefined
     if (!this.isOver) this.answerBody?.end()
   }
 
-  onResponseError(_controller: Dispatcher.DispatchController, error: NodeJS.ErrnoException): void {
-    if (!this.isOver) this.fail(this.isSent ? whySent(error) : whyUnsent(error), error.code)
+  failed(why: NoResponse, code: string | undefined): void {
+    this.connection = undefined
+    if (!this.isOver) this.fail(why, code)
   }
 
   bodyRead(bytes: Buffer): void {
@@ -139,7 +153,7 @@ export class HttpAttempt implements Dispatcher.DispatchHandler, BodyReader {
   }
 
   bodyDrained(): void {
-    this.controller?.resume()
+    this.connection?.resume()
   }
 
   /** `code` is what the log may know beside the word: a system's error code. */
@@ -157,12 +171,13 @@ export class HttpAttempt implements Dispatcher.DispatchHandler, BodyReader {
     const { counts, monotonicMs } = this.terms
     counts.inFlight.value--
     counts.duration.observe((monotonicMs() - this.startedAt) / 1000)
-    this.node.release()
+    this.node.leave()
   }
 
   private letGo(): void {
     this.answerBody?.drop()
-    this.controller?.abort(DROPPED)
+    this.connection?.cut()
+    this.connection = undefined
   }
 
   /** The timer is not moved with every chunk: when it fires it looks whether time is really up, and waits on if not. */
@@ -185,17 +200,8 @@ function checkTime(attempt: HttpAttempt): void {
 }
 
 /** Seconds, or a date that is compared with the node's own clock. Undefined for anything else. */
-function retryAfter(value: string | string[] | undefined, date: string | string[] | undefined): number | undefined {
-  if (typeof value !== 'string') return undefined
+function retryAfterMs(value: string | undefined, date: string | undefined): number | undefined {
+  if (value === undefined) return undefined
   const ms = /^\d+$/.test(value) ? Number(value) * 1000 : Date.parse(value) - Date.parse(String(date))
   return ms >= 0 ? ms : undefined
-}
-
-function whyUnsent({ code }: NodeJS.ErrnoException): Why {
-  if (code === CONNECT_TIMEOUT || code === 'ETIMEDOUT') return 'connect-timeout'
-  return code === 'UND_ERR_INVALID_ARG' || code === 'UND_ERR_NOT_SUPPORTED' ? 'bad-rewrite' : 'connect-failed'
-}
-
-function whySent({ name, code }: NodeJS.ErrnoException): Why {
-  return name === 'HTTPParserError' || code === 'UND_ERR_HEADERS_OVERFLOW' ? 'not-http' : 'connection-lost'
 }

@@ -1,19 +1,20 @@
 /**
- * A node over HTTP: its address, made ready once, and its pool of kept-alive connections, made when first needed. A
- * retired node still serves the frames that began before the reload; its connections close when none is left.
+ * A node over HTTP: its address, made ready once, and its kept-alive connections, made when they are needed. A retired
+ * node still serves the frames that began before the reload; each of its connections closes when nothing runs on it.
  */
 import { isIP } from 'node:net'
-import { Pool } from 'undici'
 import { connector } from './connector.ts'
-import type { Dispatcher, buildConnector } from 'undici'
+import { Origin } from './http1/origin.ts'
+import type { buildConnector } from 'undici'
+import type { Applicant } from './http1/origin.ts'
 import type { UpstreamRequest } from '../plugin/session.ts'
 import type { NodeSpec, UpstreamSpec } from './spec.ts'
 
-/** Headers of a node's answer, in bytes. */
-const MAX_HEADER_BYTES = 16 * 1024
-
-/** In place of a path that undici would take for a whole URL: it refuses this one, as it does a line break. */
-const UNSENDABLE_PATH = ''
+/** What a rewritten request line and header may hold: no byte that ends them (RFC 9112 section 3, RFC 9110 section 5). */
+const PATH = /^\/[\x21-\xff]*$/
+const HOST = /^[\x21-\x7e]+$/
+const NAME = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/
+const VALUE = /^[\t\x20-\x7e\x80-\xff]*$/
 
 /** What frames a request, or decides what may come back: ours, whatever a rewrite says. */
 const OWN_HEADERS = new Set([
@@ -29,56 +30,56 @@ const OWN_HEADERS = new Set([
   'upgrade',
 ])
 
-/** undici's type leaves out the name that TLS is to verify, though it takes it. */
-interface PoolRequest extends Dispatcher.DispatchOptions {
-  readonly servername: string | undefined
-}
-
 export class HttpNode {
   readonly weight: number
   /** Position among the upstream's nodes: how logs name it, its URL may hold a secret. */
   readonly position: number
-  private readonly spec: UpstreamSpec
   private readonly url: URL
   private readonly path: string
-  /** The name that the certificate must carry; without it a rewritten Host header would become that. */
-  private readonly servername: string | undefined
-  private readonly headers: string[]
+  private readonly headers: readonly (readonly [name: string, value: string])[]
+  /** The head of a request that nobody rewrote, up to its length. */
+  private readonly head: string
   private readonly connect: buildConnector.connector
-  private pool: Pool | undefined
+  private readonly target: buildConnector.Options
+  private readonly origin: Origin
   /** Requests under way. */
   inFlight = 0
-  private isRetired = false
 
-  /** Throws TypeError when the URL is none. */
-  constructor(node: NodeSpec, position: number, spec: UpstreamSpec, userAgent: string) {
+  /** Opens no connection. Throws TypeError when the URL is none. */
+  constructor(node: NodeSpec, position: number, spec: UpstreamSpec, userAgent: string, monotonicMs: () => number) {
     this.weight = node.weight
     this.position = position
-    this.spec = spec
     this.url = new URL(node.url)
     this.path = this.url.pathname + this.url.search
-    this.servername = spec.tls?.servername ?? (isIP(bareHost(this.url)) === 0 ? this.url.hostname : undefined)
+    this.headers = headersOf(this.url, spec.gzip, userAgent)
+    this.head = headText(this.path, this.url.host, this.headers)
     this.connect = connector(spec.connectTimeoutMs, spec.tls)
-    this.headers = ['content-type', 'application/json', 'accept', 'application/json', 'user-agent', userAgent]
-    if (spec.gzip) this.headers.push('accept-encoding', 'gzip')
-    if (this.url.username !== '' || this.url.password !== '') this.headers.push('authorization', basicAuthorization(this.url))
+    this.target = targetOf(this.url, spec.tls?.servername)
+    const { maxConnections, keepAliveMs } = spec
+    this.origin = new Origin({ connect: this.connect, target: this.target, maxConnections, keepAliveMs, monotonicMs })
   }
 
-  /** Sends a request; `handler` hears what becomes of it, possibly at once. Balanced by one `release`. */
-  dispatch(body: Buffer, rewrite: UpstreamRequest, handler: Dispatcher.DispatchHandler): void {
+  /** A request as it is sent, one character per byte; undefined where a rewrite asks for what cannot be sent. */
+  requestText(body: string, rewrite: UpstreamRequest): string | undefined {
+    const isPlain = rewrite.path === undefined && rewrite.host === undefined && rewrite.headers === undefined
+    const head = isPlain ? this.head : this.rewrittenHead(rewrite)
+    return head && `${head}${body.length}\r\n\r\n${body}`
+  }
+
+  /** A request begins. Balanced by one `leave`. */
+  enter(): void {
     this.inFlight++
-    this.pool ??= this.open()
-    const path = rewrite.path?.startsWith('/') === false ? UNSENDABLE_PATH : (rewrite.path ?? this.path)
-    const request: PoolRequest = { method: 'POST', path, headers: this.headersFor(rewrite), body, servername: this.servername }
-    this.pool.dispatch(request, handler)
+  }
+
+  /** Finds a connection for a request, possibly at once. */
+  apply(applicant: Applicant): void {
+    this.origin.apply(applicant)
   }
 
   /** Whether a connection can be made now. */
   reach(): Promise<boolean> {
-    const { host, protocol, port } = this.url
-    const options = { host, hostname: bareHost(this.url), protocol, port, ...(this.servername === undefined ? {} : { servername: this.servername }) }
     return new Promise((resolve) => {
-      this.connect(options, (error, socket) => {
+      this.connect(this.target, (error, socket) => {
         socket?.destroy()
         resolve(error === null)
       })
@@ -90,56 +91,50 @@ export class HttpNode {
   }
 
   /** The request is over. */
-  release(): void {
+  leave(): void {
     this.inFlight--
-    if (this.isRetired) this.closeIfIdle()
   }
 
   /** No new frames will come, but for those that hold the snapshot of before. */
   retire(): void {
-    this.isRetired = true
-    this.closeIfIdle()
+    this.origin.close()
   }
 
-  /** Ends every connection, whatever runs on it. */
-  async close(): Promise<void> {
-    const pool = this.pool
-    this.pool = undefined
-    await pool?.destroy()
+  /** Ends every connection; what runs on them fails. */
+  close(): void {
+    this.origin.destroy()
   }
 
-  private closeIfIdle(): void {
-    if (this.isBusy) return
-    void this.pool?.close()
-    this.pool = undefined
+  private rewrittenHead({ path = this.path, host = this.url.host, headers = {} }: UpstreamRequest): string | undefined {
+    const added = Object.entries(headers).filter(([name]) => !OWN_HEADERS.has(name.toLowerCase()))
+    if (!PATH.test(path) || !HOST.test(host) || !added.every(([name, value]) => NAME.test(name) && VALUE.test(value))) return undefined
+    const replaced = new Set(added.map(([name]) => name.toLowerCase()))
+    return headText(path, host, [...this.headers.filter(([name]) => !replaced.has(name)), ...added])
   }
+}
 
-  private open(): Pool {
-    return new Pool(this.url.origin, {
-      connections: this.spec.maxConnections,
-      pipelining: 1,
-      allowH2: false,
-      maxHeaderSize: MAX_HEADER_BYTES,
-      keepAliveTimeout: this.spec.keepAliveMs,
-      keepAliveMaxTimeout: this.spec.keepAliveMs,
-      // Time is watched by the attempt: exactly, and with one timer instead of two.
-      headersTimeout: 0,
-      bodyTimeout: 0,
-      connect: this.connect,
-    })
-  }
+function headersOf(url: URL, gzip: boolean, userAgent: string): (readonly [string, string])[] {
+  return [
+    ['connection', 'keep-alive'],
+    ['content-type', 'application/json'],
+    ['accept', 'application/json'],
+    ['user-agent', userAgent],
+    ...(gzip ? [['accept-encoding', 'gzip'] as const] : []),
+    ...(url.username === '' && url.password === '' ? [] : [['authorization', basicAuthorization(url)] as const]),
+  ]
+}
 
-  private headersFor({ host, headers }: UpstreamRequest): string[] {
-    if (host === undefined && headers === undefined) return this.headers
-    const merged: string[] = host === undefined ? [] : ['host', host]
-    for (let i = 0; i < this.headers.length; i += 2) {
-      const name = this.headers[i]!
-      if (headers === undefined || !Object.hasOwn(headers, name) || OWN_HEADERS.has(name)) merged.push(name, this.headers[i + 1]!)
-    }
-    if (headers === undefined) return merged
-    for (const [name, value] of Object.entries(headers)) if (!OWN_HEADERS.has(name.toLowerCase())) merged.push(name, value)
-    return merged
-  }
+/** What a connection is made to. The name that the certificate must carry is said, or a rewritten Host header would become that. */
+function targetOf(url: URL, servername: string | undefined): buildConnector.Options {
+  const { host, protocol, port } = url
+  const hostname = bareHost(url)
+  const name = servername ?? (isIP(hostname) === 0 ? hostname : undefined)
+  return { host, hostname, protocol, port, ...(name !== undefined && { servername: name }) }
+}
+
+function headText(path: string, host: string, headers: Iterable<readonly [name: string, value: string]>): string {
+  const lines = Array.from(headers, ([name, value]) => `${name}: ${value}\r\n`)
+  return `POST ${path} HTTP/1.1\r\nhost: ${host}\r\n${lines.join('')}content-length: `
 }
 
 /** The host without the brackets of an IPv6 address. */

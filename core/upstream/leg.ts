@@ -119,5 +119,6 @@ export class Leg implements AttemptOwner {
 function carry(flights: readonly Flight[], terms: LegTerms): Carried {
   const firstId = terms.takeIds(flights.length)
   const requests = flights.map(({ request }, i) => encodeRequest(firstId + i, request))
-  return { firstId, count: flights.length, body: Buffer.from(requests.length === 1 ? requests[0]! : encodeBatch(requests), 'latin1') }
+  const body = requests.length === 1 ? requests[0]! : encodeBatch(requests)
+  return { firstId, count: flights.length, body, isRead: flights.every(({ needs }) => needs.isRead) }
 }

@@ -17,9 +17,9 @@ const AS_IT_IS = { path: undefined, host: undefined, headers: undefined }
 export function probe(node: PoolNode, method: string, params: readonly unknown[], terms: AttemptTerms, timeoutMs: number): Promise<Answer> {
   return new Promise((resolve) => {
     const owner: AttemptOwner = { attempted: ([answer]) => resolve(answer!) }
-    const body = Buffer.from(encodeRequest(1, { methodText: jsonWire(method), paramsText: jsonWire(params) }), 'latin1')
+    const body = encodeRequest(1, { methodText: jsonWire(method), paramsText: jsonWire(params) })
     const uncounted = { ...terms, counts: NOT_COUNTED }
-    new HttpAttempt(owner, node.http, { firstId: 1, count: 1, body }, uncounted, terms.monotonicMs() + timeoutMs).send(AS_IT_IS)
+    new HttpAttempt(owner, node.http, { firstId: 1, count: 1, body, isRead: true }, uncounted, terms.monotonicMs() + timeoutMs).send(AS_IT_IS)
   })
 }
 

@@ -231,8 +231,10 @@ export class NodeUpstream implements Upstream, ExchangeTerms, FrameTerms, Follow
     this.isClosed = true
     this.watch.stop()
     this.sockets.close()
-    for (const node of this.nodes) node.health.stop()
-    await Promise.all(this.nodes.map((node) => node.http.close()))
+    for (const node of this.nodes) {
+      node.health.stop()
+      node.http.close()
+    }
   }
 
   private send(flights: readonly Flight[], wish: Wish, context: ExchangeContext, deadlineAt: number): void {
@@ -260,7 +262,7 @@ export class NodeUpstream implements Upstream, ExchangeTerms, FrameTerms, Follow
     const nodeSpec = spec.nodes[position]!
     const finding = active?.chainId === undefined || nodeSpec.weight === 0 ? undefined : 'unverified'
     const health: NodeHealth = new NodeHealth(spec.passive, this.monotonicMs, active !== undefined, finding, () => this.nodeChanged(node))
-    const node = new PoolNode(nodeSpec, new HttpNode(nodeSpec, position, spec, userAgent), health)
+    const node = new PoolNode(nodeSpec, new HttpNode(nodeSpec, position, spec, userAgent, this.monotonicMs), health)
     this.counts.healthOf(node.name, health.isUp)
     return node
   }

@@ -135,6 +135,8 @@ test('the core’s families start at zero and name the build', async () => {
     'tollgate_config_generation 0',
     'tollgate_workers 0',
     'tollgate_worker_restarts_total 0',
+    'tollgate_gateways 0',
+    'tollgate_gateways_differing 0',
     'tollgate_slow_consumers_total 0',
     'tollgate_log_lines_dropped_total 0',
     'tollgate_http_refusals_total{why="bad-host"} 1',

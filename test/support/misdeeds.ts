@@ -80,11 +80,11 @@ export const misdeeds: readonly Misdeed[] = [
   ['a body that is longer than it said', raw(`${HEAD}content-length: 2\r\n\r\n${RESULT}`), 'upstreamUnavailable not-json'],
   ['a chunk that is cut short', raw(`${CHUNKED}ff\r\n{"id"`, true), 'upstreamUnavailable connection-lost'],
   ['a chunk without a size', raw(`${CHUNKED}zz\r\n{"id"`), 'upstreamUnavailable not-http'],
-  ['Content-Length and chunks at once', raw(`${HEAD}content-length: 5\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n`), 'upstreamUnavailable connection-lost'],
+  ['Content-Length and chunks at once', raw(`${HEAD}content-length: 5\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n`), 'upstreamUnavailable not-http'],
   ['a Content-Length that is none', raw(`${HEAD}content-length: five\r\n\r\n`), 'upstreamUnavailable not-http'],
   ['no HTTP', raw('SSH-2.0-OpenSSH_9.6\r\n'), 'upstreamUnavailable not-http'],
   ['endless headers', endless('HTTP/1.1 200 OK\r\n', Buffer.from(`x: ${'y'.repeat(1000)}\r\n`)), 'upstreamUnavailable not-http'],
-  ['an upgrade', raw('HTTP/1.1 101 Switching Protocols\r\nupgrade: x\r\nconnection: upgrade\r\n\r\n'), 'upstreamUnavailable connection-lost'],
+  ['an upgrade', raw('HTTP/1.1 101 Switching Protocols\r\nupgrade: x\r\nconnection: upgrade\r\n\r\n'), 'upstreamUnavailable not-http'],
   ['a connection that is closed', (_request, socket) => socket.end(), 'upstreamUnavailable connection-lost'],
   ['a connection that is reset', reset, 'upstreamUnavailable connection-lost'],
 ]

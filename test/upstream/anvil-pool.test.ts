@@ -126,6 +126,7 @@ class Readers {
 
 describe('three nodes', () => {
   test('one behind and one on another chain are out, and told to operators', async () => {
+    await until('behind', 'lagging') // the first that is known to be on the right chain serves while the others are asked
     expect(await read('eth_blockNumber')).toBe('"0x20"')
     expect(await standings()).toEqual({ foreign: 'wrong-chain', behind: 'lagging', mortal: 'up' })
     const { head, nodes } = await report()
