@@ -63,7 +63,8 @@ export function configurationFiles({
     admin: { listen: admin },
     data_dir: 'data',
     log: { level: 'info', file: 'gateway.log' },
-    upstreams: count(networks).map((n) => Object.assign({ id: networkOf(n), nodes: [node] }, upstream)),
+    // Without coalescing: the calls of the load are equal, and would else be a few requests to the node.
+    upstreams: count(networks).map((n) => Object.assign({ id: networkOf(n), nodes: [node], coalesce: false }, upstream)),
     global_rules: [{ plugins: { 'request-id': {}, prometheus: {}, 'access-log': { sample: 0.01 } } }],
     plugin_configs: [
       {
