@@ -127,7 +127,7 @@ export const UpstreamSchema = Type.Object({
   multiplex: Type.Boolean({
     default: false,
     description:
-      'Whether calls of HTTP clients travel over WebSocket to nodes that have a ws_url: many at once on a few sockets, at less than half the CPU of an HTTP request each. While no socket stands they go over HTTP. Calls of WebSocket clients do so anyway.',
+      'Whether calls of HTTP clients travel over WebSocket to nodes that have a ws_url: many at once on a few sockets, at some two thirds of the CPU. While no socket stands they go over HTTP. Calls of WebSocket clients do so anyway.',
   }),
   coalesce: Type.Boolean({
     default: true,
