@@ -28,10 +28,23 @@ export interface RedisOptions {
 
 const READY_WITHIN_MS = 10_000
 
+/** Ports that are tried: one that was free may be taken meanwhile, and so may the second one that a node of a cluster needs. */
+const PORTS_TRIED = 10
+
 /** Starts a Redis. Rejects with one line where none can be had. */
-export async function startRedis({ port = 0, config, args = [] }: RedisOptions = {}): Promise<Redis> {
+export async function startRedis(options: RedisOptions = {}): Promise<Redis> {
   installRedis()
-  const bound = port === 0 ? await freePort() : port
+  const { port = 0 } = options
+  for (let tried = 1; ; tried++) {
+    try {
+      return await startOn(port === 0 ? await freePort() : port, options)
+    } catch (error) {
+      if (port !== 0 || tried === PORTS_TRIED) throw error
+    }
+  }
+}
+
+async function startOn(bound: number, { config, args = [] }: RedisOptions): Promise<Redis> {
   const dir = mkdtempSync(join(tmpdir(), 'tollgate-redis-'))
   const options = [...(config === undefined ? [] : [config]), '--port', String(bound), '--bind', '127.0.0.1', '--save', '', '--appendonly', 'no', '--dir', dir]
   const redis = startProcess('redis-server', [...options, ...args], { stdio: 'ignore' })
