@@ -4,6 +4,7 @@
  * How it stands is logged when it changes, and shown in metrics.
  */
 import { Breaker } from './breaker.ts'
+import { tagOf } from './redis-budgets.ts'
 import type { HistogramHandle } from '../plugin/metrics.ts'
 import type { PluginLog } from '../plugin/define.ts'
 import type { RedisClient } from './redis-client.ts'
@@ -18,6 +19,8 @@ const LIFE_MS = 5000
 /** How often a store that is away is probed, and how soon again when it has answered. */
 const PROBE_MS = 200
 const NEXT_PROBE_MS = 10
+/** Keys that one script looks at, so that Redis is not held up for longer than a millisecond. */
+const MAX_KEYS = 100
 const PROCESSES_KEY = 'tollgate:processes'
 
 export interface LinkOptions {
@@ -74,6 +77,27 @@ export class RedisLink {
 
   get process(): string {
     return this.#options.process
+  }
+
+  /** What may go into one script with other keys of its group: anything, but in a Redis Cluster only what has one tag. */
+  groupOf(key: string): string {
+    return this.isCluster ? tagOf(key) : ''
+  }
+
+  /** Which keys go into one script together: their positions in the list, for each script. */
+  inScripts(keys: readonly string[]): readonly (readonly number[])[] {
+    const scripts: number[][] = []
+    const open = new Map<string, number[]>()
+    for (const [at, key] of keys.entries()) {
+      const group = this.groupOf(key)
+      let positions = open.get(group)
+      if (positions === undefined || positions.length === MAX_KEYS) {
+        open.set(group, (positions = []))
+        scripts.push(positions)
+      }
+      positions.push(at)
+    }
+    return scripts
   }
 
   /**

@@ -5,9 +5,6 @@ import { tagOf } from './redis-budgets.ts'
 import type { Held, Hold, PlaceSource } from './places.ts'
 import type { RedisLink } from './redis-link.ts'
 
-/** Keys that one script looks at, so that Redis is not held up for longer than a millisecond. */
-const MAX_HOLDS = 100
-
 export class RedisPlaces implements PlaceSource {
   readonly #link: RedisLink
 
@@ -24,29 +21,13 @@ export class RedisPlaces implements PlaceSource {
   }
 
   hold(holds: readonly Hold[], hear: (position: number, held: Held | undefined) => void): void {
-    for (const positions of this.#inScripts(holds)) {
+    for (const positions of this.#link.inScripts(holds.map(({ key }) => key))) {
       const keys = positions.map((at) => keyOf(holds[at]!))
       const args = positions.flatMap((at) => [holds[at]!.open, holds[at]!.want, holds[at]!.max])
       this.#link.run('hold', keys, [this.#link.process, LIFE_MS, ...args], (reply) => {
         for (const [at, position] of positions.entries()) hear(position, reply && { own: reply[1 + 2 * at]!, others: reply[2 + 2 * at]! })
       })
     }
-  }
-
-  /** Which go together: positions in the list, for each script. */
-  #inScripts(holds: readonly Hold[]): readonly (readonly number[])[] {
-    const scripts: number[][] = []
-    const open = new Map<string, number[]>()
-    for (const [at, hold] of holds.entries()) {
-      const group = this.#link.isCluster ? tagOf(hold.key) : ''
-      let positions = open.get(group)
-      if (positions === undefined || positions.length === MAX_HOLDS) {
-        open.set(group, (positions = []))
-        scripts.push(positions)
-      }
-      positions.push(at)
-    }
-    return scripts
   }
 }
 

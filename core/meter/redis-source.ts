@@ -3,9 +3,6 @@ import { STANDING_SIZE, describeBudget, limitArgument, redisKey, standingAt, tag
 import type { RedisLink } from './redis-link.ts'
 import type { Ask, BudgetName, BudgetSource, Grant, Return, Standing } from './source.ts'
 
-/** Budgets that one script looks at, so that Redis is not held up for longer than a millisecond. */
-const MAX_ASKS = 100
-
 export class RedisSource implements BudgetSource {
   readonly #link: RedisLink
 
@@ -26,7 +23,7 @@ export class RedisSource implements BudgetSource {
   }
 
   take(asks: readonly Ask[], hear: (position: number, grant: Grant | undefined) => void): void {
-    for (const positions of this.#inScripts(asks)) {
+    for (const positions of this.#link.inScripts(asks.map(({ of }) => of.key))) {
       const keys: string[] = []
       const args: (string | number)[] = []
       for (const position of positions) {
@@ -54,23 +51,7 @@ export class RedisSource implements BudgetSource {
   }
 
   groupOf(of: BudgetName): string {
-    return this.#link.isCluster ? tagOf(of.key) : ''
-  }
-
-  /** Which asks go together: positions in the list, for each script. */
-  #inScripts(asks: readonly Ask[]): readonly (readonly number[])[] {
-    const scripts: number[][] = []
-    const open = new Map<string, number[]>()
-    for (const [at, { of }] of asks.entries()) {
-      const group = this.groupOf(of)
-      let positions = open.get(group)
-      if (positions === undefined || positions.length === MAX_ASKS) {
-        open.set(group, (positions = []))
-        scripts.push(positions)
-      }
-      positions.push(at)
-    }
-    return scripts
+    return this.#link.groupOf(of.key)
   }
 }
 

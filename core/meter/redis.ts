@@ -104,7 +104,7 @@ export class RedisMeter implements Meter {
   #parts(frame: Frame): ReadonlyMap<string, Part<Frame>> {
     const parts = new Map<string, { frame: Frame; together: boolean; calls: Map<number, Pull[]> }>()
     for (const pull of frame.pulls) {
-      const group = this.#link.isCluster ? tagOf(pull.account.of.key) : ''
+      const group = this.#link.groupOf(pull.account.of.key)
       let part = parts.get(group)
       if (part === undefined) parts.set(group, (part = { frame, together: frame.together, calls: new Map() }))
       const pulls = part.calls.get(pull.call)
