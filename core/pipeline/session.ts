@@ -1,6 +1,6 @@
 /** The session behind the plugins' view of it: one HTTP request, or one WebSocket connection. */
 import { consumer, network, tier } from '../plugin/slots.ts'
-import { isHeader } from './sound.ts'
+import { isHeader } from '../plugin/headers.ts'
 import type { Consumer, Slot } from '../plugin/slots.ts'
 import type { Session, Traffic, UpstreamRequest } from '../plugin/session.ts'
 import type { Refusal } from '../plugin/outcome.ts'

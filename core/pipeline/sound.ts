@@ -4,6 +4,7 @@
  */
 import { errors } from '../jsonrpc/errors.ts'
 import { RpcFault, RpcRequest } from '../jsonrpc/frame.ts'
+import { isHeader } from '../plugin/headers.ts'
 import type { Frame } from '../jsonrpc/frame.ts'
 import type { Draw } from '../plugin/budget.ts'
 import type { HttpAnswer, Outcome, Refusal } from '../plugin/outcome.ts'
@@ -67,26 +68,6 @@ function isDraw(value: unknown): value is Draw {
 
 function isStatus(status: unknown): boolean {
   return Number.isInteger(status) && (status as number) >= 200 && (status as number) <= 599
-}
-
-/** What a header may be called, and carry (RFC 9110 sections 5.1 and 5.5), one character per byte. */
-const NAME = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/
-const VALUE = /^[\t\x20-\x7e\x80-\xff]*$/
-
-/** Names that were found good: plugins set the same few on every answer. */
-const goodNames = new Set<string>()
-const MAX_GOOD_NAMES = 256
-
-function isName(name: string): boolean {
-  if (goodNames.has(name)) return true
-  if (!NAME.test(name)) return false
-  if (goodNames.size < MAX_GOOD_NAMES) goodNames.add(name)
-  return true
-}
-
-/** Whether a header can be sent. */
-export function isHeader(name: string, value: unknown): boolean {
-  return isName(name) && (typeof value === 'number' || (typeof value === 'string' && VALUE.test(value)))
 }
 
 function areHeaders(headers: unknown): boolean {

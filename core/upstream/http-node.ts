@@ -3,6 +3,7 @@
  * node still serves the frames that began before the reload; each of its connections closes when nothing runs on it.
  */
 import { isIP } from 'node:net'
+import { isHeader } from '../plugin/headers.ts'
 import { connector } from './connector.ts'
 import { Origin } from './http1/origin.ts'
 import type { buildConnector } from 'undici'
@@ -10,11 +11,9 @@ import type { Applicant } from './http1/origin.ts'
 import type { UpstreamRequest } from '../plugin/session.ts'
 import type { NodeSpec, UpstreamSpec } from './spec.ts'
 
-/** What a rewritten request line and header may hold: no byte that ends them (RFC 9112 section 3, RFC 9110 section 5). */
+/** What a rewritten request line and Host header may hold: no byte that ends them (RFC 9112 section 3). */
 const PATH = /^\/[\x21-\xff]*$/
 const HOST = /^[\x21-\x7e]+$/
-const NAME = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/
-const VALUE = /^[\t\x20-\x7e\x80-\xff]*$/
 
 /** What frames a request, or decides what may come back: ours, whatever a rewrite says. */
 const OWN_HEADERS = new Set([
@@ -107,7 +106,7 @@ export class HttpNode {
 
   private rewrittenHead({ path = this.path, host = this.url.host, headers = {} }: UpstreamRequest): string | undefined {
     const added = Object.entries(headers).filter(([name]) => !OWN_HEADERS.has(name.toLowerCase()))
-    if (!PATH.test(path) || !HOST.test(host) || !added.every(([name, value]) => NAME.test(name) && VALUE.test(value))) return undefined
+    if (!PATH.test(path) || !HOST.test(host) || !added.every(([name, value]) => isHeader(name, value))) return undefined
     const replaced = new Set(added.map(([name]) => name.toLowerCase()))
     return headText(path, host, [...this.headers.filter(([name]) => !replaced.has(name)), ...added])
   }

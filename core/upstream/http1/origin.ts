@@ -58,8 +58,8 @@ export class Origin implements ConnectionOwner {
     const connection = this.idle.pop()
     if (connection === undefined) return this.wait(applicant)
     const idleMs = this.options.monotonicMs() - connection.idleSinceMs
-    if (applicant.mayRepeat && idleMs <= TRUSTED_MS) this.give(connection, applicant)
-    else onceRead(() => this.give(connection, applicant))
+    if (applicant.mayRepeat && idleMs <= TRUSTED_MS) this.give(connection, idleMs, applicant)
+    else onceRead(() => this.give(connection, idleMs, applicant))
   }
 
   /** Ends each connection once nothing runs on it. */
@@ -91,8 +91,8 @@ export class Origin implements ConnectionOwner {
     if (this.waiting.length > this.connecting) this.connectOneMore()
   }
 
-  private give(connection: Connection, applicant: Applicant): void {
-    const isStale = !this.mayIdle(connection, this.options.monotonicMs() - connection.idleSinceMs)
+  private give(connection: Connection, idleMs: number, applicant: Applicant): void {
+    const isStale = !this.mayIdle(connection, idleMs)
     if (isStale) connection.cut()
     if (isStale || !connection.isUsable) this.apply(applicant)
     else if (!applicant.connected(connection)) this.freed(connection)
