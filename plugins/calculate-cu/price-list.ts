@@ -1,7 +1,7 @@
 /** The file behind calculate-cu, and what it means: what a call costs on each network. */
 import { patternMap, patternProblem, Type } from '#plugin'
 import { exact, Price, PriceRule, ruleProblems, RuleSchema } from './price-rule.ts'
-import type { OfferedMethod, PatternMap, PluginFile } from '#plugin'
+import type { OfferedMethod, PatternMap, PluginFile, Static } from '#plugin'
 
 const MethodPrices = (description: string) =>
   Type.Optional(
@@ -42,7 +42,7 @@ export const PricingFile = Type.Object(
   { additionalProperties: false },
 )
 
-type Pricing = Type.Static<typeof PricingFile>
+type Pricing = Static<typeof PricingFile>
 
 /** The prices of a network. */
 interface PriceList {

@@ -3,7 +3,7 @@
  * taken for the dearest that it can be, so that no way of writing params is cheaper than the plain one.
  */
 import { ageOf, blockParamOf, blocksIn, mayStandTwice, patternMap, patternProblem, reachOf, takesBlockFilter, Type } from '#plugin'
-import type { Call, ChainView, PatternMap, Reach } from '#plugin'
+import type { Call, ChainView, PatternMap, Reach, Static } from '#plugin'
 
 export const Price = Type.Number({ minimum: 0, description: 'A price in CU; 0 is free of charge.' })
 
@@ -36,7 +36,7 @@ export const RuleSchema = Type.Object(
   { additionalProperties: false },
 )
 
-type RuleYaml = Type.Static<typeof RuleSchema>
+type RuleYaml = Static<typeof RuleSchema>
 
 const BLOCKS = 1000
 const KIB = 1024

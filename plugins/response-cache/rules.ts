@@ -5,7 +5,7 @@
  * behind may have answered.
  */
 import { blockParamOf, isBlockHash, reachOf, takesBlockFilter, Type } from '#plugin'
-import type { Block, Call, ChainView, Reach, Result } from '#plugin'
+import type { Block, Call, ChainView, Reach, Result, Static } from '#plugin'
 
 export const RuleSchema = Type.Union([
   Type.Literal('forever'),
@@ -17,7 +17,7 @@ export const RuleSchema = Type.Union([
   Type.Object({ block: Type.Integer({ minimum: 0, description: 'The position.' }) }),
 ])
 
-type RuleYaml = Type.Static<typeof RuleSchema>
+type RuleYaml = Static<typeof RuleSchema>
 type Word = Extract<RuleYaml, string>
 
 /** A rule: `position` is that of the param that names the block, where that is known. */

@@ -5,7 +5,7 @@
 import { patternProblem, refuse, Type } from '#plugin'
 import { admission } from './admission.ts'
 import { administrationOpenedBy } from './administration.ts'
-import type { Refusal } from '#plugin'
+import type { Refusal, Static } from '#plugin'
 import type { Admits } from './admission.ts'
 
 const Entries = Type.Array(Type.String(), {
@@ -60,7 +60,7 @@ interface Offers {
 const compiled = new WeakMap<object, Offers>()
 
 /** Compiles a document; the same document is compiled once, however many routes use it. */
-export function compileOffers(document: Type.Static<typeof WhitelistFile>): Offers {
+export function compileOffers(document: Static<typeof WhitelistFile>): Offers {
   const known = compiled.get(document)
   if (known !== undefined) return known
   const { sets = {}, twin_prefixes: prefixes = [], networks } = document
