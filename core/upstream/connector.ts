@@ -1,30 +1,58 @@
-/** Connections to nodes, given up when they take too long. */
-import { buildConnector } from 'undici'
+/**
+ * Connections to a node, given up when they take too long. HTTP/1.1 only: a JSON-RPC node gains nothing by HTTP/2, and its
+ * framing costs CPU.
+ */
+import { connect as connectTcp, isIP } from 'node:net'
+import { connect as connectTls } from 'node:tls'
 import type { Socket } from 'node:net'
-import type { buildConnector as Connector } from 'undici'
 import type { TlsSpec } from './spec.ts'
 
 /** The `code` of the error with which a connection that took too long fails. */
 export const CONNECT_TIMEOUT = 'TOLLGATE_CONNECT_TIMEOUT'
 
-/**
- * A connector for one pool. undici's own timeout fires up to a second late; this one is exact.
- * HTTP/1.1 only: a JSON-RPC node gains nothing by HTTP/2 and its framing costs CPU.
- */
-export function connector(timeoutMs: number, tls: TlsSpec | undefined): Connector.connector {
-  const connect = buildConnector({
-    timeout: 0,
-    allowH2: false,
-    rejectUnauthorized: tls?.verify ?? true,
-    ...(tls?.ca !== undefined && { ca: tls.ca }),
-  }) as (options: Connector.Options, callback: Connector.Callback) => Socket
-  return (options, callback) => {
-    const socket = connect(options, (...result) => {
+/** An idle connection is looked after by the system from then on: a node may be gone without a word. */
+const KEEP_ALIVE_MS = 60_000
+
+/** Makes a connection, and tells once: a socket that is ready, or what kept it from being so. */
+export type Connect = (told: (...result: [error: undefined, socket: Socket] | [error: NodeJS.ErrnoException, socket: undefined]) => void) => void
+
+/** Connects to the host of a URL. */
+export function connector(url: URL, timeoutMs: number, tls: TlsSpec | undefined): Connect {
+  const isTls = url.protocol === 'https:'
+  const open = isTls ? tlsOpener(url, tls) : () => connectTcp(addressOf(url, 80))
+  return (told) => {
+    const socket = open().setNoDelay(true).setKeepAlive(true, KEEP_ALIVE_MS)
+    let isTold = false
+    const tell: typeof told = (...result) => {
+      if (isTold) return
+      isTold = true
       clearTimeout(timer)
-      callback(...result)
-    })
+      told(...result)
+    }
     const timer = setTimeout(() => {
       socket.destroy(Object.assign(new Error('connecting took too long'), { code: CONNECT_TIMEOUT }))
     }, timeoutMs)
+    socket.once(isTls ? 'secureConnect' : 'connect', () => tell(undefined, socket))
+    socket.on('error', (error) => tell(error, undefined))
   }
+}
+
+/** The last session is resumed: that spares the node and us the costly half of a handshake. */
+function tlsOpener(url: URL, tls: TlsSpec | undefined): () => Socket {
+  const address = addressOf(url, 443)
+  const servername = tls?.servername ?? (isIP(address.host) === 0 ? address.host : undefined)
+  const options = {
+    ...address,
+    ...(servername !== undefined && { servername }),
+    ...(tls?.ca !== undefined && { ca: tls.ca }),
+    rejectUnauthorized: tls?.verify ?? true,
+    ALPNProtocols: ['http/1.1'],
+  }
+  let session: Buffer | undefined
+  return () => connectTls({ ...options, ...(session && { session }) }).on('session', (latest) => (session = latest))
+}
+
+/** Without the brackets of an IPv6 address. */
+function addressOf({ hostname, port }: URL, otherwise: number): { readonly host: string; readonly port: number } {
+  return { host: hostname.replaceAll(/[[\]]/g, ''), port: port === '' ? otherwise : Number(port) }
 }

@@ -2,11 +2,10 @@
  * A node over HTTP: its address, made ready once, and its kept-alive connections, made when they are needed. A retired
  * node still serves the frames that began before the reload; each of its connections closes when nothing runs on it.
  */
-import { isIP } from 'node:net'
 import { isHeader } from '../plugin/headers.ts'
 import { connector } from './connector.ts'
 import { Origin } from './http1/origin.ts'
-import type { buildConnector } from 'undici'
+import type { Connect } from './connector.ts'
 import type { Applicant } from './http1/origin.ts'
 import type { UpstreamRequest } from '../plugin/session.ts'
 import type { NodeSpec, UpstreamSpec } from './spec.ts'
@@ -38,8 +37,7 @@ export class HttpNode {
   private readonly headers: readonly (readonly [name: string, value: string])[]
   /** The head of a request that nobody rewrote, up to its length. */
   private readonly head: string
-  private readonly connect: buildConnector.connector
-  private readonly target: buildConnector.Options
+  private readonly connect: Connect
   private readonly origin: Origin
   /** Requests under way. */
   inFlight = 0
@@ -52,10 +50,9 @@ export class HttpNode {
     this.path = this.url.pathname + this.url.search
     this.headers = headersOf(this.url, spec.gzip, userAgent)
     this.head = headText(this.path, this.url.host, this.headers)
-    this.connect = connector(spec.connectTimeoutMs, spec.tls)
-    this.target = targetOf(this.url, spec.tls?.servername)
+    this.connect = connector(this.url, spec.connectTimeoutMs, spec.tls)
     const { maxConnections, keepAliveMs } = spec
-    this.origin = new Origin({ connect: this.connect, target: this.target, maxConnections, keepAliveMs, monotonicMs })
+    this.origin = new Origin({ connect: this.connect, maxConnections, keepAliveMs, monotonicMs })
   }
 
   /** A request as it is sent, one character per byte; undefined where a rewrite asks for what cannot be sent. */
@@ -78,9 +75,9 @@ export class HttpNode {
   /** Whether a connection can be made now. */
   reach(): Promise<boolean> {
     return new Promise((resolve) => {
-      this.connect(this.target, (error, socket) => {
+      this.connect((error, socket) => {
         socket?.destroy()
-        resolve(error === null)
+        resolve(error === undefined)
       })
     })
   }
@@ -123,22 +120,9 @@ function headersOf(url: URL, gzip: boolean, userAgent: string): (readonly [strin
   ]
 }
 
-/** What a connection is made to. The name that the certificate must carry is said, or a rewritten Host header would become that. */
-function targetOf(url: URL, servername: string | undefined): buildConnector.Options {
-  const { host, protocol, port } = url
-  const hostname = bareHost(url)
-  const name = servername ?? (isIP(hostname) === 0 ? hostname : undefined)
-  return { host, hostname, protocol, port, ...(name !== undefined && { servername: name }) }
-}
-
 function headText(path: string, host: string, headers: Iterable<readonly [name: string, value: string]>): string {
   const lines = Array.from(headers, ([name, value]) => `${name}: ${value}\r\n`)
   return `POST ${path} HTTP/1.1\r\nhost: ${host}\r\n${lines.join('')}content-length: `
-}
-
-/** The host without the brackets of an IPv6 address. */
-function bareHost({ hostname }: URL): string {
-  return hostname.replaceAll(/[[\]]/g, '')
 }
 
 /** RFC 7617. */

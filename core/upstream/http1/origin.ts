@@ -5,7 +5,7 @@
 import { CONNECT_TIMEOUT } from '../connector.ts'
 import { Connection } from './connection.ts'
 import type { Socket } from 'node:net'
-import type { buildConnector } from 'undici'
+import type { Connect } from '../connector.ts'
 import type { ConnectionOwner, ResponseReader } from './connection.ts'
 
 /** Idle connections are looked through this often; one that has been idle for too long is not used in any case. */
@@ -29,8 +29,7 @@ export interface Applicant extends ResponseReader {
 }
 
 export interface OriginOptions {
-  readonly connect: buildConnector.connector
-  readonly target: buildConnector.Options
+  readonly connect: Connect
   readonly maxConnections: number
   /** An idle connection is kept for so long. */
   readonly keepAliveMs: number
@@ -105,12 +104,12 @@ export class Origin implements ConnectionOwner {
   }
 
   private connectOneMore(): void {
-    const { connect, target, maxConnections } = this.options
+    const { connect, maxConnections } = this.options
     if (this.connections.size + this.connecting >= maxConnections) return
     this.connecting++
-    connect(target, (error, socket) => {
+    connect((error, socket) => {
       this.connecting--
-      if (error === null) this.connected(socket)
+      if (error === undefined) this.connected(socket)
       else this.notConnected(error)
     })
   }
