@@ -16,7 +16,7 @@ const WALLS: Readonly<Record<string, readonly string[]>> = {
   route: ['pipeline', 'plugin', 'jsonrpc', 'config/snapshot.ts'],
   config: ['plugin', 'jsonrpc', 'pipeline/chain.ts', 'type pipeline', 'type upstream/spec.ts', 'route/pattern.ts'],
   observe: ['plugin'],
-  admin: ['plugin', 'observe', 'type upstream'],
+  admin: ['plugin', 'observe', 'transport/node-http.ts', 'type upstream'],
   peers: ['plugin', 'meter/redis-client.ts'],
   workers: ['plugin', 'observe', 'type meter', 'type config/snapshot.ts'],
 }

@@ -7,7 +7,7 @@
  *     GET /readyz    200 when the gateway takes traffic, else 503 with the reasons
  *     GET /<report>  whatever else the gateway reports, as JSON
  */
-import { createServer } from 'node:http'
+import { createServer } from '../transport/node-http.ts'
 import type { IncomingMessage, Server, ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import type { PluginLog } from '../plugin/define.ts'

@@ -2,10 +2,10 @@
  * What is refused before it is a session: what node:http takes and two readers could take for two things (RFC 9112
  * sections 3 and 6, RFC 9110 section 5.3), and what is over a limit. Each refusal ends its connection.
  */
-import { STATUS_CODES } from 'node:http'
 import { errors } from '../jsonrpc/errors.ts'
 import { encodeRefusal, refusalHeaders } from '../pipeline/answer.ts'
 import { refuse } from '../plugin/outcome.ts'
+import { STATUS_CODES } from './node-http.ts'
 import type { IncomingMessage } from 'node:http'
 import type { Refusal, RefusalDetails } from '../plugin/outcome.ts'
 

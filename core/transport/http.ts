@@ -2,13 +2,13 @@
  * HTTP: one request becomes a session with one frame. Limits and wire only, no policy: which calls may pass is
  * the chain's business. node:http parses (RFC 9112); what it leaves open is closed here.
  */
-import { createServer } from 'node:http'
 import { encodeRefusal, refusalHeaders } from '../pipeline/answer.ts'
 import { errors } from '../jsonrpc/errors.ts'
 import { Connections, MAX_PIPELINED } from './connections.ts'
 import { edge, wrongWithHead } from './edge.ts'
 import { HttpSession, cutUnread } from './http-session.ts'
 import { endLingering } from './linger.ts'
+import { createServer } from './node-http.ts'
 import { peerOf, readTarget } from './target.ts'
 import type { IncomingMessage, Server, ServerResponse } from 'node:http'
 import type { AddressInfo, Socket } from 'node:net'
