@@ -19,7 +19,6 @@ import { coreMetrics } from './observe/core-metrics.ts'
 import { openLog } from './observe/log.ts'
 import { createMetrics } from './observe/metrics.ts'
 import { Peers } from './peers/peers.ts'
-import { openRedisChannel } from './peers/redis-channel.ts'
 import { Service } from './service.ts'
 import { Workforce } from './workers/workforce.ts'
 import { Chains } from './upstream/chains.ts'
@@ -32,6 +31,7 @@ import type { CoreMetrics } from './observe/core-metrics.ts'
 import type { Log } from './observe/log.ts'
 import type { MetricsRegistry } from './observe/metrics.ts'
 import type { Machine } from './observe/overload.ts'
+import type { PeersOptions } from './peers/peers.ts'
 import type { AnyPlugin } from './plugin/define.ts'
 
 /** A configuration that cannot be used, with everything that is wrong with it. */
@@ -225,6 +225,7 @@ class RunningGateway implements Gateway {
   }
 
   async start({ files, warnings }: SnapshotResult, { settings, disabled }: Snapshot): Promise<void> {
+    const openChannel = await channelTo(settings.store)
     this.admin = await startAdmin(
       {
         notReady: () => this.notReady(),
@@ -241,16 +242,15 @@ class RunningGateway implements Gateway {
     const { workers } = this.engine
     this.log.info({ listen: text(this.address), admin: text(this.adminAddress), workers, generation: this.generation }, 'listening')
     reportWarnings(this.log, warnings)
-    this.peers = this.meet(settings.store)
+    this.peers = openChannel && this.meet(openChannel)
     this.peers?.tell(digestOfContent(this.content), disabled)
   }
 
   /** Gets in touch with other gateways on the same store. */
-  private meet(store: StoreSpec): Peers | undefined {
-    if (store.kind === 'memory') return undefined
+  private meet(open: PeersOptions['open']): Peers {
     const { metrics, log } = this.parts
     return new Peers({
-      open: (events) => openRedisChannel(store, events),
+      open,
       gateway: randomBytes(9).toString('base64url'),
       log,
       shown: metrics.peers,
@@ -368,6 +368,13 @@ class RunningGateway implements Gateway {
     this.log.info({}, 'stopped')
     await this.log.close()
   }
+}
+
+/** How to reach the other gateways on a store. Loaded only where there may be any, and before calls come. */
+async function channelTo(store: StoreSpec): Promise<PeersOptions['open'] | undefined> {
+  if (store.kind === 'memory') return undefined
+  const { openRedisChannel } = await import('./peers/redis-channel.ts')
+  return (events) => openRedisChannel(store, events)
 }
 
 function text({ address, family, port }: AddressInfo): string {

@@ -2,37 +2,13 @@
  * jwt-auth: tells who calls by a signed token (RFC 7519, heeding RFC 8725). Which key and which algorithm verify a
  * token is for the configuration to say, never for the token. A WebSocket ends when the token that opened it does.
  */
-import { errors } from 'jose'
-import { Duration, Type, argumentPlace, consumer, definePlugin, durationMs, headerPlace, refuse, subprotocolPlace } from '#plugin'
+import { Duration, Type, argumentPlace, consumer, definePlugin, durationMs, headerPlace, subprotocolPlace } from '#plugin'
 import { Credential, indexCredentials } from './jwt-auth/credentials.ts'
-import { KeysUnavailable } from './jwt-auth/key-set.ts'
-import { verifierByCredential, verifierByKeySet } from './jwt-auth/verifiers.ts'
 import type { JWTVerifyOptions } from 'jose'
 import type { Refusal, Session } from '#plugin'
 
-/** Longest token, in characters. A longer one is refused unread. */
-const MAX_TOKEN_LENGTH = 8192
-
 /** Three parts of base64url; what does not look like this may be another plugin's credential. */
 const TOKEN = /^[\w-]+\.[\w-]*\.[\w-]*$/
-
-const CHALLENGE = 'Bearer realm="tollgate"'
-const unacceptable = (why: string, message: string): Refusal =>
-  refuse('unauthorized', why, { message, headers: { 'WWW-Authenticate': `${CHALLENGE}, error="invalid_token"` } })
-
-const MISSING = refuse('unauthorized', 'missing-token', { message: 'Missing JWT found in request', headers: { 'WWW-Authenticate': CHALLENGE } })
-const TOO_LONG = unacceptable('token-too-long', `JWT is longer than ${MAX_TOKEN_LENGTH} characters`)
-const INVALID = unacceptable('invalid-token', 'Invalid JWT in request: sign it with a key and an algorithm that are registered here')
-const EXPIRED = unacceptable('expired-token', 'JWT has expired: ask its issuer for a new one')
-const EARLY = unacceptable('early-token', 'JWT is not valid yet: its nbf lies ahead')
-const ENDLESS = unacceptable('endless-token', 'JWT has no exp: issue tokens that expire')
-const FOREIGN = unacceptable('foreign-token', 'JWT is from another issuer or for another audience: see its iss and aud')
-const UNKNOWN = unacceptable('unknown-consumer', 'JWT names nobody who is known here')
-const NO_KEYS = refuse('internal', 'keys-unavailable', {
-  status: 503,
-  message: 'The keys of the issuer cannot be had right now: try again',
-  retryAfterMs: 1000,
-})
 
 export default definePlugin({
   name: 'jwt-auth',
@@ -69,7 +45,10 @@ export default definePlugin({
   onFault: 'refuse',
   fills: [consumer],
   credential: { schema: Credential, secrets: ['secret'], index: indexCredentials },
-  create(config, host) {
+  async create(config, host) {
+    // Loaded where it is used, and before calls come: jose takes 40 ms.
+    const { verifierByCredential, verifierByKeySet } = await import('./jwt-auth/verifiers.ts')
+    const { MAX_TOKEN_LENGTH, MISSING, TOO_LONG, UNKNOWN, refusalOf } = await import('./jwt-auth/refusals.ts')
     const toleranceMs = durationMs(config.clock_tolerance)
     const checks: JWTVerifyOptions = { clockTolerance: toleranceMs / 1000, requiredClaims: config.require_exp ? ['exp'] : [] }
     if (config.issuer !== undefined) checks.issuer = config.issuer
@@ -104,13 +83,3 @@ export default definePlugin({
     }
   },
 })
-
-/** Which refusal an error of jose stands for. Which of key, algorithm and signature was wrong is nobody's business. */
-function refusalOf(error: unknown): Refusal {
-  if (error instanceof KeysUnavailable) return NO_KEYS
-  if (error instanceof errors.JWTExpired) return EXPIRED
-  if (!(error instanceof errors.JWTClaimValidationFailed)) return INVALID
-  if (error.claim === 'nbf') return EARLY
-  if (error.claim === 'exp' && error.reason === 'missing') return ENDLESS
-  return error.claim === 'iss' || error.claim === 'aud' ? FOREIGN : INVALID
-}

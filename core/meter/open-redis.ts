@@ -2,7 +2,6 @@
 import { randomBytes } from 'node:crypto'
 import { Ledger } from './ledger.ts'
 import { LeasedMeter } from './lease.ts'
-import { connectRedis } from './redis-client.ts'
 import { RedisLink } from './redis-link.ts'
 import { RedisPlaces } from './redis-places.ts'
 import { RedisSource } from './redis-source.ts'
@@ -47,6 +46,7 @@ export interface RedisBudgets {
 /** Connects to a Redis. Never rejects. */
 export async function openRedis(spec: RedisSpec, settings: MeterSettings, deps: RedisDeps): Promise<RedisBudgets> {
   const { usage, log, shown, storeNow } = deps
+  const { connectRedis } = await import('./redis-client.ts') // only here: it takes 60 ms, and most gateways have no Redis
   const monotonicMs = (): number => performance.now()
   const clock = new StoreClock(monotonicMs, deps.now())
   const client = connectRedis(spec, { ready: () => link.connected(), lost: (error) => link.lost(error) })

@@ -1,6 +1,5 @@
 /** What a consumer has under jwt-auth, and the keys made of it: imported once per configuration, never per token. */
 import { subtle } from 'node:crypto'
-import { importSPKI } from 'jose'
 import { Type } from '#plugin'
 import type { CryptoKey } from 'jose'
 import type { ConfigOf, Consumer, Credential as CredentialOf, CredentialReport } from '#plugin'
@@ -52,6 +51,7 @@ async function importKey({ algorithm, secret, base64_secret: isBase64, public_ke
   }
   if (pem === undefined || secret !== undefined) return `${algorithm} takes a public_key and no secret`
   try {
+    const { importSPKI } = await import('jose')
     const key = await importSPKI(pem.trim(), algorithm)
     const isShort = 'modulusLength' in key.algorithm && Number(key.algorithm.modulusLength) < MIN_RSA_BITS
     return isShort ? `public_key is shorter than ${MIN_RSA_BITS} bits` : key

@@ -17,6 +17,9 @@ const MAX_BYTES = 262_144
 /** Key sets that are kept, by URL. */
 const MAX_SETS = 256
 
+/** Made now, because Node loads what `fetch` needs, 40 ms of it, with the first of these. */
+const ACCEPTED = new Headers({ accept: 'application/jwk-set+json, application/json' })
+
 /** What a lookup needs of its surroundings, and its limits. */
 export interface Surroundings {
   readonly log: PluginLog
@@ -96,7 +99,7 @@ export class KeySet {
 async function load(url: URL, timeoutMs: number): Promise<JSONWebKeySet> {
   const response = await fetch(url, {
     redirect: 'error',
-    headers: { accept: 'application/jwk-set+json, application/json' },
+    headers: ACCEPTED,
     signal: AbortSignal.timeout(timeoutMs),
   })
   if (response.status !== 200 || response.body === null) throw new Error(`answered with HTTP ${response.status}`)
