@@ -5,6 +5,7 @@
  */
 import { isUtf8 } from 'node:buffer'
 import { RpcFault, RpcRequest } from './frame.ts'
+import { Names } from './names.ts'
 import {
   CLOSE_BRACE,
   CLOSE_BRACKET,
@@ -139,7 +140,7 @@ class Reader {
       this.at = skipSpace(bytes, this.at)
       const value = this.value(maxDepth - 1)
       if (value === undefined) return undefined
-      const name = nameOf(bytes, nameAt, nameEnd - 1)
+      const name = NAMES.find(bytes, nameAt, nameEnd - 1)
       if (name === undefined) judgeUnknown(text.slice(nameAt, nameEnd - 1), members, this.options.strict)
       else place(members, name, value)
       this.at = skipSpace(bytes, this.at)
@@ -182,22 +183,7 @@ interface Members {
 
 type Name = 'jsonrpc' | 'id' | 'method' | 'params'
 
-/** The bytes of the four names, by their length. */
-const NAMES: readonly (readonly (readonly [Name, Uint8Array])[])[] = Array.from({ length: 'jsonrpc'.length + 1 }, (_, length) =>
-  (['jsonrpc', 'id', 'method', 'params'] as const).filter((name) => name.length === length).map((name) => [name, Buffer.from(name)] as const),
-)
-
-/** Which of the four names stands in [at, end), written plainly. Compares bytes: cutting a string out costs ten times as much. */
-function nameOf(bytes: Uint8Array, at: number, end: number): Name | undefined {
-  const candidates = NAMES[end - at]
-  if (candidates === undefined) return undefined
-  for (const [name, spelled] of candidates) {
-    let same = 0
-    while (same < spelled.length && bytes[at + same] === spelled[same]) same++
-    if (same === spelled.length) return name
-  }
-  return undefined
-}
+const NAMES = new Names<Name>('jsonrpc', 'id', 'method', 'params')
 
 function place(members: Members, name: Name, value: Wire): void {
   if (members[name] !== '') {

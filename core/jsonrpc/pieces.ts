@@ -1,30 +1,43 @@
 /**
- * A document while it arrives. Pieces are joined once, and not at all when there is only one; small ones are copied
- * together, because a buffer costs some hundred bytes, and a body may come a byte at a time.
+ * A document while it arrives. A lone piece is not copied; several are copied together as they come, so that nothing is left
+ * to do for the last one, and a body that comes a byte at a time costs no more than its bytes.
  */
 
-/** Smaller pieces are copied. */
-const SMALL_BYTES = 4096
-/** Copies share blocks of this size. */
-const BLOCK_BYTES = 16_384
 /** So many pieces may be of any size; more have to hold so many bytes on average. Each costs a microsecond, whatever it holds. */
 const MAX_CRUMBS = 4096
 const MIN_PIECE_BYTES = 32
+
+/** The least that is taken for several pieces. */
+const LEAST_BYTES = 16_384
+/** By how much more is taken than has come: whoever announces much and sends little is believed little. */
+const GROWTH = 4
+/** The same where nothing was announced. */
+const BLIND_GROWTH = 2
 
 const NOTHING = Buffer.alloc(0)
 
 export class Pieces {
   bytes = 0
+  /** The first piece, as it came; empty where there is none. */
+  first: Buffer = NOTHING
+  private readonly announcedBytes: number
   private count = 0
-  /** The first piece, as it came. */
-  private first: Buffer = NOTHING
-  private more: Heap | undefined
+  private room: Buffer = NOTHING
+
+  /** `announcedBytes` is what the document is said to come to, 0 where nobody said. */
+  constructor(announcedBytes: number) {
+    this.announcedBytes = announcedBytes
+  }
 
   /** Takes a piece. Its bytes must not change afterwards. */
   push(piece: Buffer): void {
+    const at = this.bytes
     this.bytes += piece.length
     if (this.count++ === 0) this.first = piece
-    else (this.more ??= new Heap(this.first)).push(piece)
+    else {
+      if (this.room.length < this.bytes) this.grow(at)
+      piece.copy(this.room, at)
+    }
   }
 
   /** Whether it comes in crumbs, as nobody sends a document who wants it to be read. */
@@ -34,53 +47,24 @@ export class Pieces {
 
   /** All of it; nothing is kept. */
   take(): Buffer {
-    const all = this.more === undefined ? this.first : this.more.join(this.bytes)
+    const all = this.count < 2 ? this.first : this.room.subarray(0, this.bytes)
     this.drop()
     return all
   }
 
   /** Lets go of all of it. */
   drop(): void {
-    this.first = NOTHING
-    this.more = undefined
+    this.first = this.room = NOTHING
     this.bytes = this.count = 0
   }
-}
 
-/** Pieces in order, the small ones copied into blocks. */
-class Heap {
-  private readonly whole: Buffer[]
-  private block: Buffer = NOTHING
-  /** What of the block is taken, and from where on it is not yet among `whole`. */
-  private used = 0
-  private from = 0
-
-  constructor(first: Buffer) {
-    this.whole = [first]
-  }
-
-  push(piece: Buffer): void {
-    if (piece.length >= SMALL_BYTES) {
-      this.seal()
-      this.whole.push(piece)
-      return
-    }
-    if (this.block.length - this.used < piece.length) {
-      this.seal()
-      this.block = Buffer.allocUnsafeSlow(BLOCK_BYTES)
-      this.used = this.from = 0
-    }
-    piece.copy(this.block, this.used)
-    this.used += piece.length
-  }
-
-  join(bytes: number): Buffer {
-    this.seal()
-    return Buffer.concat(this.whole, bytes)
-  }
-
-  private seal(): void {
-    if (this.used > this.from) this.whole.push(this.block.subarray(this.from, this.used))
-    this.from = this.used
+  private grow(bytesSoFar: number): void {
+    const { announcedBytes, bytes } = this
+    const isAnnounced = announcedBytes >= bytes
+    const size = isAnnounced ? Math.min(announcedBytes, bytes * GROWTH) : Math.max(bytes * BLIND_GROWTH, LEAST_BYTES)
+    const room = Buffer.allocUnsafeSlow(size)
+    if (this.room === NOTHING) this.first.copy(room)
+    else this.room.copy(room, 0, 0, bytesSoFar)
+    this.room = room
   }
 }

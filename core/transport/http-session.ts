@@ -88,7 +88,7 @@ export class HttpSession {
   }
 
   private read(): void {
-    const pieces = new Pieces()
+    const pieces = new Pieces(Number(this.request.headers['content-length'] ?? 0))
     const { load } = this.door.pipeline
     this.connection.arriving = this
     this.request.on('data', (chunk: Buffer) => {

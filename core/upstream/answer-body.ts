@@ -1,9 +1,11 @@
 /**
  * The body of a node's answer while it arrives: counted, cut at the cap, gzip undone. Chunks are joined once, and not at
- * all when there is only one. No other encoding is ever decoded.
+ * all when there is only one; of several each is read as it comes, so that none of them, however many there are, holds up
+ * the event loop. No other encoding is ever decoded.
  */
 import { createGunzip, gunzipSync } from 'node:zlib'
 import { Pieces } from '../jsonrpc/pieces.ts'
+import { ReplyReader } from '../jsonrpc/reply.ts'
 import type { Gunzip } from 'node:zlib'
 import type { Room } from '../pipeline/ports.ts'
 import type { Why } from './failures.ts'
@@ -17,8 +19,8 @@ const SMALL_OUTPUT_BYTES = 256 * 1024
 
 /** Whoever reads a body. */
 export interface BodyReader {
-  /** The whole of it, undone. */
-  bodyRead(bytes: Buffer): void
+  /** The whole of it, undone; and where it came in pieces, what has read them. */
+  bodyRead(whole: Buffer, read: ReplyReader | undefined): void
   bodyFailed(why: Why): void
   /** After `push` answered false: go on. */
   bodyDrained(): void
@@ -31,14 +33,17 @@ export class AnswerBody {
   /** What of it is counted in the room. */
   private heldBytes = 0
   private readonly isGzip: boolean
-  private readonly pieces = new Pieces()
+  private readonly pieces: Pieces
   private gunzip: Gunzip | undefined
+  private read: ReplyReader | undefined
 
-  constructor(reader: BodyReader, isGzip: boolean, capBytes: number, room: Room) {
+  /** `announcedBytes` is what is going to be pushed, 0 where nobody said. */
+  constructor(reader: BodyReader, isGzip: boolean, announcedBytes: number, capBytes: number, room: Room) {
     this.reader = reader
     this.room = room
     this.isGzip = isGzip
     this.capBytes = capBytes
+    this.pieces = new Pieces(announcedBytes)
   }
 
   /** Takes a chunk as it came. False asks for a pause. */
@@ -50,12 +55,12 @@ export class AnswerBody {
 
   /** The last chunk has been pushed. */
   end(): void {
-    if (!this.isGzip) return this.reader.bodyRead(this.take())
+    if (!this.isGzip) return this.reader.bodyRead(this.take(), this.read)
     if (this.gunzip === undefined) {
       const compressed = this.take()
       const whole = gunzipSmall(compressed)
       if (whole === 'bad-encoding') return this.reader.bodyFailed(whole)
-      if (whole !== 'too-large') return whole.length > this.capBytes ? this.reader.bodyFailed('too-large') : this.reader.bodyRead(whole)
+      if (whole !== 'too-large') return whole.length > this.capBytes ? this.reader.bodyFailed('too-large') : this.reader.bodyRead(whole, undefined)
       this.inflate().write(compressed)
     }
     this.gunzip?.end()
@@ -79,11 +84,21 @@ export class AnswerBody {
       this.reader.bodyFailed(why)
       return false
     }
+    if (this.pieces.bytes > 0 && (!this.isGzip || this.gunzip !== undefined)) this.readOn(piece)
     this.pieces.push(piece)
     if (!this.pieces.isCrumbled) return true
     this.drop()
     this.reader.bodyFailed('crumbled')
     return false
+  }
+
+  /** Reads a piece that is not the first one. */
+  private readOn(piece: Buffer): void {
+    if (this.read === undefined) {
+      this.read = new ReplyReader()
+      this.read.push(this.pieces.first)
+    }
+    this.read.push(piece)
   }
 
   private take(): Buffer {
@@ -103,7 +118,7 @@ export class AnswerBody {
     this.gunzip = createGunzip({ chunkSize: 64 * 1024 })
       .on('data', (piece: Buffer) => this.keep(piece))
       .on('drain', () => this.reader.bodyDrained())
-      .on('end', () => this.reader.bodyRead(this.take()))
+      .on('end', () => this.reader.bodyRead(this.take(), this.read))
       .on('error', () => this.reader.bodyFailed('bad-encoding'))
     return this.gunzip
   }

@@ -5,6 +5,7 @@
 import { AnswerBody } from './answer-body.ts'
 import { failures } from './failures.ts'
 import { pairAnswers } from './pair-answers.ts'
+import type { ReplyReader } from '../jsonrpc/reply.ts'
 import type { Room } from '../pipeline/ports.ts'
 import type { PluginLog } from '../plugin/define.ts'
 import type { CounterHandle, HistogramHandle } from '../plugin/metrics.ts'
@@ -16,6 +17,9 @@ import type { Connection, NoResponse } from './http1/connection.ts'
 import type { Applicant, NoConnection } from './http1/origin.ts'
 import type { ResponseHead } from './http1/response-head.ts'
 import type { UpstreamSpec } from './spec.ts'
+
+/** So much of one answer is read at a time, some milliseconds of work; then others have their turn. */
+const TURN_BYTES = 256 * 1024
 
 /** Where attempts are counted. */
 export interface AttemptCounts {
@@ -69,6 +73,7 @@ export class HttpAttempt implements Applicant, BodyReader {
   private connection: Connection | undefined
   private text = ''
   private answerBody: AnswerBody | undefined
+  private turnBytes = 0
   private timer: NodeJS.Timeout | undefined
 
   constructor(owner: AttemptOwner, node: HttpNode, carried: Carried, terms: AttemptTerms, deadlineAt: number) {
@@ -122,13 +127,22 @@ export class HttpAttempt implements Applicant, BodyReader {
     const isGzip = encoding === 'gzip' || encoding === 'x-gzip'
     if (!isGzip && encoding !== undefined && encoding !== 'identity') return this.bodyFailed('bad-encoding')
     const { maxAnswerBytes } = this.terms.spec
-    if (typeof framing === 'number' && framing > maxAnswerBytes) return this.bodyFailed('too-large')
-    this.answerBody = new AnswerBody(this, isGzip, maxAnswerBytes, this.terms.room)
+    const announcedBytes = typeof framing === 'number' ? framing : 0
+    if (announcedBytes > maxAnswerBytes) return this.bodyFailed('too-large')
+    this.answerBody = new AnswerBody(this, isGzip, announcedBytes, maxAnswerBytes, this.terms.room)
   }
 
   data(bytes: Buffer): void {
     this.progressAt = this.terms.monotonicMs()
+    this.turnBytes += bytes.length
     if (this.answerBody?.push(bytes) === false) this.connection?.pause()
+    else if (this.turnBytes >= TURN_BYTES) this.letOthers()
+  }
+
+  private letOthers(): void {
+    this.turnBytes = 0
+    this.connection?.pause()
+    setImmediate(() => this.connection?.resume())
   }
 
   ended(): void {
@@ -141,9 +155,9 @@ export class HttpAttempt implements Applicant, BodyReader {
     if (!this.isOver) this.fail(why, code)
   }
 
-  bodyRead(bytes: Buffer): void {
+  bodyRead(whole: Buffer, read: ReplyReader | undefined): void {
     if (this.isOver) return
-    const answers = pairAnswers(bytes, this.status, this.carried.firstId, this.carried.count)
+    const answers = pairAnswers(whole, this.status, this.carried.firstId, this.carried.count, read)
     this.settle()
     this.owner.attempted(answers)
   }

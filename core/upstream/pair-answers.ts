@@ -4,16 +4,17 @@
  */
 import { decodeReplies } from '../jsonrpc/reply.ts'
 import { failures, httpFailure } from './failures.ts'
-import type { Reply } from '../jsonrpc/reply.ts'
+import type { Reply, ReplyReader } from '../jsonrpc/reply.ts'
 import type { Answer, Failure } from './failures.ts'
 
 /**
  * The answers to the calls `firstId` to `firstId + count - 1`, in their order; one call was sent as an object, several
- * as a batch. With an HTTP error a node may bring errors that name their calls, but no result is believed.
+ * as a batch. With an HTTP error a node may bring errors that name their calls, but no result is believed. A body that came
+ * in pieces has a reader that has read them.
  */
-export function pairAnswers(body: Buffer, status: number, firstId: number, count: number): Answer[] {
+export function pairAnswers(body: Buffer, status: number, firstId: number, count: number, reader?: ReplyReader): Answer[] {
   const isError = status < 200 || status > 299
-  const replies = isError && status < 400 ? undefined : decodeReplies(body)
+  const replies = isError && status < 400 ? undefined : reader === undefined ? decodeReplies(body) : reader.end(body)
   if (replies === undefined) return everyCall(isError ? httpFailure(status) : failures['not-json'], count)
   if (count > 1 && replies.isBatch) return pairBatch(replies.members, firstId, count, isError ? httpFailure(status) : undefined)
   const reply = replies.members[0]

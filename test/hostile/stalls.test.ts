@@ -135,3 +135,30 @@ test.each([
     client.end()
   })
 })
+
+const ANSWER_BYTES = 32 * MIB
+const filled = (before: string, text: string, after: string): string => before + text.repeat(ANSWER_BYTES / text.length) + after
+
+const answers: Record<string, readonly [result: string, status: number]> = {
+  'many values': [filled('[', '0,', '0]'), 200],
+  'many small objects': [filled('[', '{"a":[],"b":""},', '0]'), 200],
+  'a long text': [filled('"', '01234567', '"'), 200],
+  'a text of escapes': [filled('"', '\\n', '"'), 200],
+  'no end of levels': [filled('', '[', ''), 502],
+}
+
+test.each(Object.entries(answers))('a node that answers with %s', async (_, [result, status]) => {
+  const document = Buffer.from(`,"result":${result}}`)
+  node.script((request, socket) => {
+    const start = `{"jsonrpc":"2.0","id":${request.calls[0]!.id}`
+    socket.write(`HTTP/1.1 200 OK\r\nContent-Length: ${start.length + document.length}\r\n\r\n${start}`)
+    socket.write(document)
+  })
+  await expectShortTurns(async () => {
+    const headers = { apikey: 'free-key', 'content-type': 'application/json' }
+    const response = await fetch(`${gateway.url}/eth`, { method: 'POST', headers, body: call('[]') })
+    let bytes = 0
+    for await (const chunk of response.body!) bytes += (chunk as Uint8Array).length
+    expect([response.status, bytes > ANSWER_BYTES]).toEqual([status, status === 200])
+  })
+})

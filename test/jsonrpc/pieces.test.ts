@@ -3,11 +3,11 @@ import * as fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { Pieces } from '../../core/jsonrpc/pieces.ts'
 
-test('whatever the sizes, what is taken is what was pushed, in order', () => {
+test('whatever the sizes, and whatever was announced, what is taken is what was pushed, in order', () => {
   const size = fc.oneof(fc.integer({ min: 0, max: 10 }), fc.constantFrom(4095, 4096, 4097, 16_383, 16_384, 16_385, 70_000))
   fc.assert(
-    fc.property(fc.array(size, { maxLength: 40 }), (sizes) => {
-      const pieces = new Pieces()
+    fc.property(fc.array(size, { maxLength: 40 }), fc.constantFrom(0, 1, 20_000, 1_000_000), (sizes, announced) => {
+      const pieces = new Pieces(announced)
       const pushed = sizes.map((length, at) => Buffer.alloc(length, at + 1))
       for (const piece of pushed) pieces.push(piece)
       expect(pieces.bytes).toBe(sizes.reduce((sum, length) => sum + length, 0))
@@ -19,14 +19,14 @@ test('whatever the sizes, what is taken is what was pushed, in order', () => {
 })
 
 test('a lone piece is not copied', () => {
-  const pieces = new Pieces()
+  const pieces = new Pieces(0)
   const piece = Buffer.from('{}')
   pieces.push(piece)
   expect(pieces.take()).toBe(piece)
 })
 
 test('after it was taken, or dropped, it begins anew', () => {
-  const pieces = new Pieces()
+  const pieces = new Pieces(0)
   for (const text of ['a', 'b', 'c']) pieces.push(Buffer.from(text))
   expect(pieces.take().toString()).toBe('abc')
   for (const text of ['d', 'e']) pieces.push(Buffer.from(text))
@@ -37,7 +37,7 @@ test('after it was taken, or dropped, it begins anew', () => {
 
 test('a document in crumbs is told from one in pieces, and from a short one', () => {
   const crumbled = (count: number, bytes: number): boolean => {
-    const pieces = new Pieces()
+    const pieces = new Pieces(0)
     for (let at = 0; at < count; at++) pieces.push(Buffer.alloc(bytes))
     return pieces.isCrumbled
   }

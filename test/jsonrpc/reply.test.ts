@@ -1,5 +1,7 @@
+import * as fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { decodeReplies } from '../../core/jsonrpc/reply.ts'
+import { ReplyReader, decodeReplies } from '../../core/jsonrpc/reply.ts'
+import { mutatedBytes } from './arbitraries.ts'
 import { toWire } from '../../core/jsonrpc/wire.ts'
 
 function decodeText(text: string) {
@@ -111,4 +113,56 @@ describe('a document that is no JSON-RPC', () => {
     const text = '{"jsonrpc":"2.0","id":1,"result":[true,{"a":-1.5e3}]}'
     for (let end = 0; end < text.length; end++) expect(decodeText(text.slice(0, end))).toBeUndefined()
   })
+})
+
+describe('a document in pieces', () => {
+  /** What a reader makes of these bytes, cut at these positions. */
+  function readPieces(bytes: Buffer, cuts: readonly number[]): ReturnType<typeof decodeReplies> {
+    const reader = new ReplyReader()
+    const at = [0, ...cuts.map((cut) => cut % (bytes.length + 1)).toSorted((a, b) => a - b), bytes.length]
+    for (let i = 1; i < at.length; i++) reader.push(bytes.subarray(at[i - 1], at[i]))
+    return reader.end(bytes)
+  }
+
+  const member = fc.oneof(
+    fc.constantFrom('"id":1', '"id" : "a"', '"result":{"a":[1,"\\u00e9"]}', '"result":null', '"error":{"code":-1}', '"method":"m"', '"params":[1]'),
+    fc.constantFrom('"jsonrpc":"2.0"', '"resultat":1', '"r":1', '"":1', '"i\\u0064":1', '"id":-1.5e3 ', '"other":{"result":1}'),
+  )
+  const object = fc.array(member, { maxLength: 5 }).map((members) => `{${members.join(' ,')}}`)
+  const document = fc.oneof(
+    object,
+    fc.array(fc.oneof(object, fc.constantFrom('1', '"id"', 'null')), { maxLength: 4 }).map((all) => ` [${all.join(', ')}]\n`),
+  )
+
+  test('is read as it is in one piece', () => {
+    const bytes = fc.oneof(
+      document.map((text) => Buffer.from(text)),
+      mutatedBytes,
+    )
+    fc.assert(
+      fc.property(bytes, fc.array(fc.nat(), { maxLength: 10 }), (bytes, cuts) => {
+        expect(readPieces(bytes, cuts)).toEqual(decodeReplies(bytes))
+      }),
+      { numRuns: 3000 },
+    )
+  })
+
+  test('is read whichever bytes it is cut between', () => {
+    const bytes = Buffer.from('[{"jsonrpc":"2.0","id":12,"result":{"é":[true,-1.5e3,"\\"\\u00e9"]}},{"id":null,"error":{"code":-32000}}]')
+    const whole = decodeReplies(bytes)
+    expect(whole!.members.map((reply) => reply?.id)).toEqual(['12', 'null'])
+    for (let cut = 0; cut <= bytes.length; cut++) expect(readPieces(bytes, [cut])).toEqual(whole)
+    expect(
+      readPieces(
+        bytes,
+        Array.from(bytes, (_, i) => i),
+      ),
+    ).toEqual(whole)
+  })
+})
+
+test('a batch of more answers than any request can have calls is none', () => {
+  const batch = (count: number): string => `[${Array.from({ length: count }, () => '{}').join(',')}]`
+  expect(decodeText(batch(100_000))!.members).toHaveLength(100_000)
+  expect(decodeText(batch(100_001))).toBeUndefined()
 })

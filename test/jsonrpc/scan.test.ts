@@ -1,6 +1,6 @@
 import * as fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { MAX_SCAN_DEPTH, SYNTAX, TOO_DEEP, skipSpace, skipString, skipValue } from '../../core/jsonrpc/scan.ts'
+import { MAX_SCAN_DEPTH, MORE, SYNTAX, TOO_DEEP, TOO_MANY, ValueScan, skipSpace, skipString, skipValue } from '../../core/jsonrpc/scan.ts'
 import { mutatedBytes } from './arbitraries.ts'
 
 const scan = (text: string, maxDepth = 64) => skipValue(Buffer.from(text), 0, maxDepth)
@@ -139,4 +139,80 @@ describe('depth', () => {
     expect(scan(arrays(MAX_SCAN_DEPTH), Infinity)).toBe(2 * MAX_SCAN_DEPTH)
     expect(scan(arrays(MAX_SCAN_DEPTH + 1), Infinity)).toBe(TOO_DEEP)
   })
+})
+
+describe('values', () => {
+  const most = (text: string) => Array.from({ length: 12 }, (_, max) => skipValue(Buffer.from(text), 0, 64, max)).indexOf(text.length)
+
+  test.each([
+    ['1', 1],
+    ['"a"', 1],
+    ['[]', 1],
+    ['{ }', 1],
+    ['[1]', 2],
+    ['{"a":1}', 2],
+    ['[[],{}]', 3],
+    ['[[],{},[[]]]', 5],
+    ['{"a":[1,2],"b":{"c":null}}', 6],
+  ])('%s holds as many as JSON.parse finds in it: %i', (text, count) => {
+    expect(most(text)).toBe(count)
+    expect(skipValue(Buffer.from(text), 0, 64, count - 1)).toBe(TOO_MANY)
+  })
+})
+
+describe('in pieces', () => {
+  /** Scans a value that comes in these pieces; where it ends, counted from the beginning. */
+  function scanPieces(scan: ValueScan, pieces: readonly Buffer[]): number {
+    scan.begin(64)
+    let base = 0
+    for (const piece of pieces) {
+      const end = scan.scan(piece, 0)
+      if (end !== MORE) return end < 0 ? end : base + end
+      base += piece.length
+    }
+    return scan.finish(base)
+  }
+
+  test('a value ends where it ends in one piece', () => {
+    const scan = new ValueScan()
+    fc.assert(
+      fc.property(mutatedBytes, fc.array(fc.nat(40), { maxLength: 8 }), (bytes, lengths) => {
+        const pieces: Buffer[] = []
+        let at = 0
+        for (const length of lengths) pieces.push(bytes.subarray(at, (at += length)))
+        pieces.push(bytes.subarray(at))
+        expect(scanPieces(scan, pieces)).toBe(skipValue(bytes, 0, 64))
+      }),
+      { numRuns: 3000 },
+    )
+  })
+
+  test('each byte for itself', () => {
+    const text = '{"a\\u00e9":[-1.5e+3,0,true,null,{"":"\\n\\"x"}],"b":[[],{}]}'
+    const bytes = Buffer.from(text)
+    expect(
+      scanPieces(
+        new ValueScan(),
+        Array.from(bytes, (_, i) => bytes.subarray(i, i + 1)),
+      ),
+    ).toBe(bytes.length)
+  })
+})
+
+test('a long string is read in words, wherever it begins and whatever ends it', () => {
+  for (const [ending, isEnd] of [
+    ['"', true],
+    ['\\"', false],
+    ['\n', false],
+    ['\0', false],
+    ['\u007f"', true],
+    ['\u00ff"', true],
+  ] as const) {
+    for (let start = 0; start < 8; start++) {
+      for (let length = 600; length < 609; length++) {
+        const text = `${' '.repeat(start)}"${'é'.repeat(8)}${'x'.repeat(length)}${ending}`
+        expect(skipValue(Buffer.from(text), start, 0)).toBe(isEnd ? Buffer.byteLength(text) : SYNTAX)
+      }
+    }
+  }
 })
