@@ -17,6 +17,9 @@ import type { Ledger } from './ledger.ts'
 import type { BudgetSource } from './source.ts'
 import type { FrameCounts } from './store-metrics.ts'
 
+/** What no frame waits for is asked for together with what else comes up in so long: a slice that is asked for ahead lasts longer. */
+const TOGETHER_MS = 10
+
 interface Waiting {
   readonly wants: readonly (readonly Draw[])[]
   readonly together: boolean
@@ -38,6 +41,8 @@ export class LeasedMeter implements Meter {
   readonly #holders = new Set<Account>()
   /** Accounts that are to be asked for, and the frames that wait for each. */
   #asking = new Map<Account, Waiting[]>()
+  #isUrgent = false
+  #later: NodeJS.Timeout | undefined
   /** Accounts that were asked for and not heard of. */
   #unheard = 0
   readonly #timer: NodeJS.Timeout
@@ -109,7 +114,7 @@ export class LeasedMeter implements Meter {
     this.#frames.lease.value++
     const verdicts = this.#ledger.finish(this.#row, wants, together)
     const { counts, size } = this.#row
-    for (let at = 0; at < size; at++) if (counts[at]!.touch(nowMs)) this.#ask(counts[at]!)
+    for (let at = 0; at < size; at++) if (counts[at]!.touch(nowMs)) this.#askAhead(counts[at]!)
     return verdicts
   }
 
@@ -132,13 +137,30 @@ export class LeasedMeter implements Meter {
 
   /** Asks for a budget once all sockets of this turn have been read. Answers with the frames that wait for it. */
   #ask(account: Account): Waiting[] {
-    if (this.#asking.size === 0) setImmediate(() => this.#takeAll())
+    if (!this.#isUrgent) {
+      this.#isUrgent = true
+      setImmediate(() => this.#takeAll())
+    }
+    return this.#asked(account)
+  }
+
+  /** Asks for a budget for which nobody waits yet. */
+  #askAhead(account: Account): void {
+    if (!this.#isUrgent) this.#later ??= setTimeout(() => this.#takeAll(), TOGETHER_MS)
+    this.#asked(account)
+  }
+
+  #asked(account: Account): Waiting[] {
     let frames = this.#asking.get(account)
     if (frames === undefined) this.#asking.set(account, (frames = []))
     return frames
   }
 
   #takeAll(): void {
+    clearTimeout(this.#later)
+    this.#later = undefined
+    this.#isUrgent = false
+    if (this.#asking.size === 0) return
     const askedAt = this.#monotonicMs()
     const accounts = [...this.#asking]
     this.#asking = new Map()
