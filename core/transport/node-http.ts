@@ -3,5 +3,6 @@
  * loads all of its undici (40 ms of every start, measured 2026-11 on two cores).
  */
 import { createRequire } from 'node:module'
+import type * as Http from 'node:http'
 
-export const { STATUS_CODES, createServer } = createRequire(import.meta.url)('node:http') as typeof import('node:http')
+export const { STATUS_CODES, createServer } = createRequire(import.meta.url)('node:http') as typeof Http
