@@ -13,14 +13,12 @@ import { buildSnapshot } from './config/snapshot.ts'
 import { digestOfContent } from './config/sources.ts'
 import { watchFiles } from './config/watch.ts'
 import { openMeter } from './meter/open.ts'
-import { openPrimary } from './meter/open-primary.ts'
 import { PlaceBook } from './meter/places.ts'
 import { coreMetrics } from './observe/core-metrics.ts'
 import { openLog } from './observe/log.ts'
 import { createMetrics } from './observe/metrics.ts'
 import { Peers } from './peers/peers.ts'
 import { Service } from './service.ts'
-import { Workforce } from './workers/workforce.ts'
 import { Chains } from './upstream/chains.ts'
 import type { AddressInfo } from 'node:net'
 import type { AdminListener } from './admin/server.ts'
@@ -176,6 +174,8 @@ async function thisProcess({ options, registry, metrics, chains, places, stop, l
 
 async function severalProcesses(workers: number, { options, registry, metrics, log }: Parts, snapshot: Snapshot, content: Content): Promise<Engine> {
   const { now, configFile } = options
+  const { openPrimary } = await import('./meter/open-primary.ts')
+  const { Workforce } = await import('./workers/workforce.ts')
   const held = openPrimary(snapshot.settings, { now, log, metrics: registry })
   const workforce = new Workforce({ program: PROGRAM, workers, configFile, held, registry, counts: metrics.workers, log }, snapshot, content)
   return {

@@ -8,13 +8,9 @@ import { parseArgs } from 'node:util'
 import type { CommandContext } from './commands.ts'
 import type { Machine } from './observe/overload.ts'
 
-// Before anything else is loaded: what was compiled once is not compiled again, which halves the time to start.
+// Before anything else is loaded: what was compiled once is not compiled again. What only one command needs is loaded by it.
 enableCompileCache()
 const { plugins } = await import('../plugins/index.ts')
-const { check, plan } = await import('./commands.ts')
-const { pluginManual } = await import('./config/manual.ts')
-const { ConfigurationError, startGateway } = await import('./gateway.ts')
-const { startWorker } = await import('./worker.ts')
 
 const USAGE = `usage: tollgate start [--config FILE]         runs the gateway (default conf/gateway.yaml)
        tollgate check [--config FILE]         lists every problem of a configuration as file:line path: problem (hint)
@@ -60,9 +56,9 @@ async function run(argv: readonly string[]): Promise<number> {
   if (values.help) return say(USAGE)
   const [command, ...rest] = positionals
   if (command === 'start' && rest.length === 0) return start(values.config)
-  if (command === 'check' && rest.length === 0) return check(values.config, context)
-  if (command === 'plan' && rest.length === 1) return plan(rest[0]!, values.config, context)
-  if (command === 'docs' && rest.length === 0) return say(pluginManual(plugins))
+  if (command === 'check' && rest.length === 0) return (await import('./commands.ts')).check(values.config, context)
+  if (command === 'plan' && rest.length === 1) return (await import('./commands.ts')).plan(rest[0]!, values.config, context)
+  if (command === 'docs' && rest.length === 0) return say((await import('./config/manual.ts')).pluginManual(plugins))
   process.stderr.write(`${USAGE}\n`)
   return 2
 }
@@ -73,6 +69,7 @@ function say(text: string): number {
 }
 
 async function start(configFile: string): Promise<number> {
+  const { ConfigurationError, startGateway } = await import('./gateway.ts')
   let gateway
   try {
     gateway = await startGateway({ ...context, machine, configFile, version, nodeVersion: process.version })
@@ -104,6 +101,7 @@ async function start(configFile: string): Promise<number> {
 
 /** Runs a worker, which the primary starts. Signals that reach the whole group are the primary's business. */
 async function work(): Promise<number> {
+  const { startWorker } = await import('./worker.ts')
   for (const signal of ['SIGINT', 'SIGHUP'] as const) process.on(signal, () => undefined)
   const worker = await startWorker({ ...context, machine, version, nodeVersion: process.version })
   if (worker === undefined) return 1

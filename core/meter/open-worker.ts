@@ -1,7 +1,6 @@
 /** Opens the meter of a worker process: it asks the primary for budgets, or the Redis that holds them. */
 import { Ledger } from './ledger.ts'
 import { LeasedMeter } from './lease.ts'
-import { openRedis } from './open-redis.ts'
 import { RemotePlaces } from './remote-places.ts'
 import { RemoteMeter } from './remote.ts'
 import { RemoteSource } from './remote-source.ts'
@@ -91,6 +90,7 @@ function openLeased({ meter: rules, workers, send }: WorkerMeterOptions, { now, 
 
 /** Each worker has a line of its own to Redis; the disk with the copy of usage is the primary's. */
 async function openOnRedis(store: RedisSpec, { meter: rules, usage: known, send }: WorkerMeterOptions, deps: MeterDeps): Promise<WorkerMeter> {
+  const { openRedis } = await import('./open-redis.ts')
   const usage = new UsageBook({ store: new PrimaryRecords(known, send), now: deps.now, onStore: () => undefined })
   const { meter, close } = await openRedis(store, rules, { ...deps, shown: storeMetrics(deps.metrics), usage })
   return {

@@ -1,9 +1,9 @@
 /** Opens what the configuration says budgets are counted in. */
 import { MemoryMeter } from './memory.ts'
-import { openRedis } from './open-redis.ts'
 import { storeMetrics } from './store-metrics.ts'
 import { UsageBook } from './usage.ts'
 import { UsageStore } from './usage-store.ts'
+import type { openRedis } from './open-redis.ts'
 import type { PlaceBook } from './places.ts'
 import type { Meter } from '../pipeline/ports.ts'
 import type { PluginLog } from '../plugin/define.ts'
@@ -39,7 +39,7 @@ export interface OpenMeter {
 export async function openMeter({ store, meter: rules, dataDir }: MeterOptions, deps: MeterDeps): Promise<OpenMeter> {
   const shown = storeMetrics(deps.metrics)
   const usage = openUsage(dataDir, deps)
-  const { meter, close } = store.kind === 'memory' ? openMemory(usage, deps) : await openRedis(store, rules, { ...deps, shown, usage })
+  const { meter, close } = store.kind === 'memory' ? openMemory(usage, deps) : await openShared(store, rules, { ...deps, shown, usage })
   return {
     meter,
     usage,
@@ -68,6 +68,8 @@ export function openUsage(dataDir: string | undefined, { now, log, metrics }: Me
     },
   })
 }
+
+const openShared: typeof openRedis = async (...args) => (await import('./open-redis.ts')).openRedis(...args)
 
 function openMemory(usage: UsageBook, { now }: MeterDeps): { meter: Meter; close: () => Promise<void> } {
   const meter = new MemoryMeter(now, usage)
