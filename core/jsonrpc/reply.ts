@@ -11,6 +11,9 @@ import type { Wire } from './wire.ts'
 /** Results over this size stay bytes and are spliced without a copy; below it a string is cheaper. 64 KiB: where writing string and bytes cost the same. */
 const KEEP_BYTES_OVER = 65_536
 
+/** So much of a document is to be read at a time, some milliseconds of work; then others have their turn. */
+export const TURN_BYTES = 256 * 1024
+
 /** Members of a batch. No request holds as many calls. */
 const MAX_REPLIES = 100_000
 

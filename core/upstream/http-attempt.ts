@@ -2,6 +2,7 @@
  * One request to one node: from the bytes that are sent to an answer or a failure for every call in it. It always
  * ends: with the answer, with the node's failure, or when time is up, for which it has one timer.
  */
+import { TURN_BYTES } from '../jsonrpc/reply.ts'
 import { AnswerBody } from './answer-body.ts'
 import { failures } from './failures.ts'
 import { pairAnswers } from './pair-answers.ts'
@@ -17,9 +18,6 @@ import type { Connection, NoResponse } from './http1/connection.ts'
 import type { Applicant, NoConnection } from './http1/origin.ts'
 import type { ResponseHead } from './http1/response-head.ts'
 import type { UpstreamSpec } from './spec.ts'
-
-/** So much of one answer is read at a time, some milliseconds of work; then others have their turn. */
-const TURN_BYTES = 256 * 1024
 
 /** Where attempts are counted. */
 export interface AttemptCounts {

@@ -4,22 +4,23 @@
  * with the socket.
  */
 import { encodeRequest } from '../../jsonrpc/encode.ts'
-import { decodeReplies } from '../../jsonrpc/reply.ts'
 import { failures } from '../failures.ts'
 import { answerOf } from '../pair-answers.ts'
 import { CallsInFlight } from './calls-in-flight.ts'
 import { FrameWriter } from './frame-writer.ts'
+import { Inbox } from './inbox.ts'
 import { Pulse } from './pulse.ts'
 import type { IncomingMessage } from 'node:http'
 import type { WebSocket } from 'ws'
 import type { RpcRequest } from '../../jsonrpc/frame.ts'
-import type { Reply } from '../../jsonrpc/reply.ts'
+import type { Replies, Reply } from '../../jsonrpc/reply.ts'
 import type { PluginLog } from '../../plugin/define.ts'
 import type { CounterHandle } from '../../plugin/metrics.ts'
 import type { UpstreamRequest } from '../../plugin/session.ts'
 import type { Answer, Failure } from '../failures.ts'
 import type { Standing } from '../node-health.ts'
 import type { UpstreamSpec } from '../spec.ts'
+import type { InboxOwner } from './inbox.ts'
 import type { SocketCounts } from './socket-counts.ts'
 import type { SocketLimits } from './socket-limits.ts'
 import type { SocketNode } from './socket-node.ts'
@@ -64,7 +65,7 @@ const TOO_LARGE = 1009
 /** How much later than it is due a call may be given up: a tenth of the timeout, and not more than this. */
 const MAX_SWEEP_MS = 500
 
-export class Link {
+export class Link implements InboxOwner {
   readonly node: SocketNode
   /** What failed the calls on it, once it is lost. */
   lostBecause: Failure = failures['connection-lost']
@@ -74,6 +75,7 @@ export class Link {
   private readonly isWanted: () => boolean
   private readonly socket: WebSocket
   private readonly calls = new CallsInFlight<Caller>()
+  private readonly inbox = new Inbox(this)
   private readonly openTimer: NodeJS.Timeout
   private writer: FrameWriter | undefined
   private nextId = 1
@@ -107,7 +109,7 @@ export class Link {
     this.socket.on('ping', () => this.pulse.heard())
     this.socket.on('pong', () => this.pulse.heard())
     this.socket.on('error', (error: NodeJS.ErrnoException) => (this.wasTooLarge = error.code === 'WS_ERR_UNSUPPORTED_MESSAGE_LENGTH'))
-    this.socket.on('close', (code, reason) => this.ended(this.wasTooLarge ? TOO_LARGE : code, reason.toString('utf8')))
+    this.socket.on('close', (code, reason) => this.inbox.afterAll(() => this.ended(this.wasTooLarge ? TOO_LARGE : code, reason.toString('utf8'))))
   }
 
   /** Whether calls can be sent. */
@@ -172,12 +174,20 @@ export class Link {
 
   private received(data: Buffer): void {
     this.pulse.heard()
-    const replies = decodeReplies(data)
+    this.inbox.push(data)
+  }
+
+  taken(replies: Replies | undefined): void {
     if (replies === undefined) {
       this.terms.counts.stray.value++
       return
     }
     for (const reply of replies.members) this.take(reply)
+  }
+
+  busy(isBusy: boolean): void {
+    if (isBusy) this.socket.pause()
+    else this.socket.resume()
   }
 
   private take(reply: Reply | undefined): void {

@@ -51,6 +51,49 @@ test('a result of many bytes is passed on without a copy', async () => {
   expect(outcome).toMatchObject({ kind: 'result', payload: expect.any(Uint8Array) as unknown })
 })
 
+describe('an answer of many bytes, which is read in turns,', () => {
+  const large = `"${'x'.repeat(700_000)}"`
+
+  test('is before those that came after it', async () => {
+    const { node, client } = await opened()
+    let first: (() => void) | undefined
+    node.handlers.set('eth_call', (asked) => {
+      first = () => asked.socket!.send(`{"id":${asked.id},"result":${large}}`)
+      return []
+    })
+    node.handlers.set('net_version', (asked) => {
+      first!()
+      asked.socket!.send(`{"id":${asked.id},"result":"small"}`)
+      return []
+    })
+    const one = client()
+    const landed: string[] = []
+    const note = (outcome: string): unknown => landed.push(outcome.slice(0, 10))
+    await Promise.all([one.ask('eth_call').then(note), one.ask('net_version').then(note)])
+    expect(landed).toEqual(['result "xx', 'result "sm'])
+  })
+
+  test('reaches who asked although the node closes the socket behind it', async () => {
+    const { node, client } = await opened()
+    node.handlers.set('eth_call', (asked) => {
+      asked.socket!.send(`{"id":${asked.id},"result":${large}}`)
+      asked.socket!.close()
+      return []
+    })
+    expect((await client().ask('eth_call')).length).toBe('result '.length + large.length)
+  })
+
+  test('that is none is nobody’s, and what comes after it is', async () => {
+    const { node, client } = await opened()
+    node.handlers.set('eth_call', (asked) => {
+      asked.socket!.send(`{"id":${asked.id},"result":${large}`)
+      asked.socket!.send(`{"id":${asked.id},"result":"small"}`)
+      return []
+    })
+    expect(await client().ask('eth_call')).toBe('result "small"')
+  })
+})
+
 test('the members of a batch go singly and fail alone', async () => {
   const { node, client } = await opened()
   node.handlers.set('eth_getLogs', refusal('too many'))
