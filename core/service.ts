@@ -82,7 +82,14 @@ export class Service implements Door {
       monotonicMs: () => performance.now(),
     }
     this.chains = parts.chains ?? new Chains(parts.log)
-    this.upstreams = new UpstreamSet({ metrics: parts.registry, log: parts.log, version: parts.version, room: this.guard, chains: this.chains })
+    this.upstreams = new UpstreamSet({
+      metrics: parts.registry,
+      log: parts.log,
+      version: parts.version,
+      room: this.guard.room,
+      backlog: this.guard.backlog,
+      chains: this.chains,
+    })
     this.snapshot = snapshot
     this.lanes = this.lanesOf(snapshot)
   }

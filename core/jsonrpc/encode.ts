@@ -55,6 +55,11 @@ export function joinBatch(answers: readonly Document[]): Document {
   return pieces
 }
 
+/** What a document is written as, piece by piece. */
+export function piecesOf(document: Document): readonly Payload[] {
+  return typeof document === 'string' ? [document] : document
+}
+
 /** The size of a document in bytes. */
 export function documentBytes(document: Document): number {
   if (typeof document === 'string') return document.length

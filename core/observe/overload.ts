@@ -5,6 +5,7 @@
 import { monitorEventLoopDelay } from 'node:perf_hooks'
 import { getHeapStatistics } from 'node:v8'
 import { refuse } from '../plugin/outcome.ts'
+import { Room } from '../plugin/room.ts'
 import type { PluginLog } from '../plugin/define.ts'
 import type { CounterHandle, Metrics } from '../plugin/metrics.ts'
 import type { Refusal } from '../plugin/outcome.ts'
@@ -50,6 +51,9 @@ const refusals: Readonly<Record<By, Refusal>> = {
   'event-loop': refuse('overloaded', 'event-loop', { message: MESSAGE, retryAfterMs: 1000 }),
 }
 
+/** The backlog of all WebSockets has one byte for so many of bodies and answers. */
+const BACKLOG_PART = 4
+
 /** A heap that grows by 24 MiB between two looks, faster than bodies can be read, still stays within its last tenth at 256 MiB. */
 const LOOK_EVERY_MS = 100
 /** The event loop is looked at every so many looks: one long garbage collection is no overload. */
@@ -58,10 +62,10 @@ const LOOKS_AT_LOOP = 3
 export class OverloadGuard {
   /** Why new work is refused now; undefined while there is room. */
   refusal: Refusal | undefined
-  /** Bytes of bodies and answers that are held in memory now. */
-  readonly heldBytes: CounterHandle
-  /** More than this is not taken in. */
-  readonly maxHeldBytes: number
+  /** For bodies and answers. */
+  readonly room: Room
+  /** For what waits for the readers of WebSockets, or is remembered for them. */
+  readonly backlog: Room
   private readonly limits: OverloadLimits
   private readonly gauges: Gauges
   private readonly log: PluginLog
@@ -75,8 +79,10 @@ export class OverloadGuard {
     this.limits = limits
     this.gauges = gauges
     this.log = log
-    this.maxHeldBytes = limits.maxHeldBytes ?? Math.floor(Math.min(heapLimitBytes(), machine.memoryLimitBytes) / 4)
-    this.heldBytes = metrics.gauge('tollgate_held_bytes', 'Bytes of bodies and answers that are held in memory.', [])()
+    const maxHeldBytes = limits.maxHeldBytes ?? Math.floor(Math.min(heapLimitBytes(), machine.memoryLimitBytes) / 4)
+    this.room = new Room(metrics.gauge('tollgate_held_bytes', 'Bytes of bodies and answers that are held in memory.', [])(), maxHeldBytes)
+    const backlog = metrics.gauge('tollgate_backlog_bytes', 'Bytes that wait for the clients of WebSockets to read them, or are remembered for them.', [])
+    this.backlog = new Room(backlog(), Math.floor(maxHeldBytes / BACKLOG_PART))
     const overloaded = metrics.gauge('tollgate_overloaded', '1 while new work is refused, by what there is too little of.', ['by'])
     this.refusing = { heap: overloaded('heap'), memory: overloaded('memory'), 'event-loop': overloaded('event-loop') }
   }

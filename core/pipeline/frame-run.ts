@@ -12,6 +12,7 @@ import { LiveCall } from './live-call.ts'
 import { ParamsReader } from './params.ts'
 import { outcomesOf, requestsOf } from './parts.ts'
 import { isClaim, isFrame, isOutcome, isRefusal } from './sound.ts'
+import type { Payload } from '../jsonrpc/encode.ts'
 import type { Frame } from '../jsonrpc/frame.ts'
 import type { Draw } from '../plugin/budget.ts'
 import type { CounterHandle } from '../plugin/metrics.ts'
@@ -67,6 +68,8 @@ export class FrameRun implements FrameView {
   private isAnswered = false
   private readonly afterAnswer: (() => void)[] = []
   private exchange: ExchangeContext | undefined
+  /** Answers that are held. */
+  private answers: Payload[] | undefined
 
   constructor(session: LiveSession, requestId: string, requestBytes: number, pipeline: Pipeline, done: (answer: Answer) => void) {
     this.session = session
@@ -88,7 +91,7 @@ export class FrameRun implements FrameView {
     const overload = this.overload()
     const { framesInFlight, load } = this.pipeline
     framesInFlight[this.session.scheme].value++
-    load.heldBytes.value += this.requestBytes
+    load.room.count(this.requestBytes)
     const frame = this.decode(bytes)
     this.isBatch = frame.isBatch
     const reader = new ParamsReader()
@@ -103,7 +106,7 @@ export class FrameRun implements FrameView {
   private overload(): Refusal | undefined {
     const { framesInFlight, maxFramesInFlight, load } = this.pipeline
     if (framesInFlight.http.value + framesInFlight.ws.value >= maxFramesInFlight) return OVERLOADED
-    return load.heldBytes.value + this.requestBytes > load.maxHeldBytes ? NO_ROOM : load.refusal
+    return load.room.fits(this.requestBytes) ? load.refusal : NO_ROOM
   }
 
   /** The client has gone: stops the work upstream. The frame still ends in order, and is logged. */
@@ -277,9 +280,21 @@ export class FrameRun implements FrameView {
   }
 
   private reply(): void {
+    this.holdAnswers()
     this.callAt = 0
     this.stepAt = 0
     this.replyOn()
+  }
+
+  /** Holds what the calls are answered with until the client's side does. What there is no room for is refused, and costs nothing. */
+  private holdAnswers(): void {
+    const { room } = this.pipeline.load
+    for (const call of this.calls) {
+      const outcome = call.outcome!
+      if (outcome.kind === 'refusal') continue
+      if (room.admits(outcome.payload)) (this.answers ??= []).push(outcome.payload)
+      else call.decide(NO_ROOM, undefined)
+    }
   }
 
   private replyOn(): void {
@@ -317,11 +332,18 @@ export class FrameRun implements FrameView {
     this.responseBytes = document === undefined ? 0 : documentBytes(document)
     this.totalMs = this.pipeline.monotonicMs() - this.startedAt
     this.pipeline.framesInFlight[this.session.scheme].value--
-    this.pipeline.load.heldBytes.value -= this.requestBytes
+    this.letGo()
     this.isAnswered = true
     this.done({ document, status: this.status, headers: refusal === undefined ? undefined : refusalHeaders(refusal) })
     for (const run of this.afterAnswer) run()
     for (const step of this.chain.log) observe<FrameView>(step, 'log', this, this.pipeline)
+  }
+
+  private letGo(): void {
+    const { room } = this.pipeline.load
+    room.count(-this.requestBytes)
+    for (const payload of this.answers ?? []) room.letGo(payload)
+    this.answers = undefined
   }
 
   /** Goes on after something was waited for. */

@@ -2,8 +2,8 @@
 import type { Document } from '../jsonrpc/encode.ts'
 import type { Draw } from '../plugin/budget.ts'
 import type { WebSocketSettings } from '../plugin/define.ts'
-import type { CounterHandle } from '../plugin/metrics.ts'
 import type { Outcome, Refusal } from '../plugin/outcome.ts'
+import type { Room } from '../plugin/room.ts'
 import type { Call, UpstreamRequest } from '../plugin/session.ts'
 import type { RpcRequest } from '../jsonrpc/frame.ts'
 
@@ -22,6 +22,8 @@ export interface Upstream {
 /** The client's end of a WebSocket session, as an upstream sees it. One per session, for as long as it lasts. */
 export interface Subscriber {
   readonly settings: WebSocketSettings
+  /** Where what waits for the client is counted. */
+  readonly backlog: Room
   /** What the session asks of requests to a node. */
   readonly rewrite: UpstreamRequest
   /** Hands on one subscription notification; it is metered, and dropped where the chain says so. */
@@ -62,16 +64,13 @@ export interface ExchangeContext {
 }
 
 /** What the process has to carry: asked before new work is begun. */
-export interface Load extends Room {
+export interface Load {
   /** Why new work is refused now; undefined while there is room. */
   readonly refusal: Refusal | undefined
-}
-
-/** Room for bodies and answers in memory. Whoever holds some adds to `heldBytes`, and takes it away when it is let go. */
-export interface Room {
-  readonly heldBytes: CounterHandle
-  /** More than this is not taken in. */
-  readonly maxHeldBytes: number
+  /** For bodies and answers. */
+  readonly room: Room
+  /** For what waits for the readers of WebSockets. */
+  readonly backlog: Room
 }
 
 /** Where budgets are counted. */

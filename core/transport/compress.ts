@@ -1,6 +1,6 @@
 /** gzip towards clients that ask for it (RFC 9110 section 12.5.3). Nothing else is offered, and nothing is ever decoded. */
 import { createGzip } from 'node:zlib'
-import { documentBytes } from '../jsonrpc/encode.ts'
+import { documentBytes, piecesOf } from '../jsonrpc/encode.ts'
 import type { ServerResponse } from 'node:http'
 import type { Document } from '../jsonrpc/encode.ts'
 
@@ -22,8 +22,7 @@ export function compressed(document: Document, overBytes: number, status: number
   gzip.on('error', (error) => response.destroy(error))
   response.on('close', () => gzip.destroy())
   gzip.pipe(response)
-  if (typeof document === 'string') gzip.write(document, 'latin1')
-  else for (const piece of document) gzip.write(piece, 'latin1')
+  for (const piece of piecesOf(document)) gzip.write(piece, 'latin1')
   gzip.end()
   return true
 }

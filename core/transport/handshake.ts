@@ -16,7 +16,7 @@ import type { WebSocketSettings } from '../plugin/define.ts'
 import type { Refusal } from '../plugin/outcome.ts'
 import type { LiveSession } from '../pipeline/session.ts'
 import type { Door } from './door.ts'
-import type { TransportLimits } from './limits.ts'
+import type { SocketTimeouts } from './limits.ts'
 
 /** Deflate contexts of one socket: 2 × 2^11 bytes of window and no memory kept between messages. */
 const DEFLATE = {
@@ -57,7 +57,7 @@ export interface SocketSessions {
 }
 
 /** Serves WebSocket handshakes on an HTTP server. */
-export function acceptWebSockets(server: Server, door: Door, { writeTimeoutMs }: Pick<TransportLimits, 'writeTimeoutMs'>): SocketSessions {
+export function acceptWebSockets(server: Server, door: Door, timeouts: SocketTimeouts): SocketSessions {
   const open = new Set<SocketSession>()
   const sessionOf = new WeakMap<IncomingMessage, LiveSession>()
   const made = new WeakMap<WebSocketSettings, WebSocketServer>()
@@ -89,7 +89,7 @@ export function acceptWebSockets(server: Server, door: Door, { writeTimeoutMs }:
     socket.once('close', failed)
     handshakesFor(settings).handleUpgrade(request, socket, head, (webSocket) => {
       socket.off('close', failed)
-      const socketSession: SocketSession = new SocketSession(webSocket, session, settings, writeTimeoutMs, door, () => open.delete(socketSession))
+      const socketSession: SocketSession = new SocketSession(webSocket, session, settings, timeouts, door, () => open.delete(socketSession))
       open.add(socketSession)
     })
   }

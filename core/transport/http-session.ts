@@ -5,7 +5,7 @@
 import { encodeRefusal, refusalHeaders } from '../pipeline/answer.ts'
 import { FrameRun, NO_ROOM } from '../pipeline/frame-run.ts'
 import { closeSession, openSession } from '../pipeline/open.ts'
-import { documentBytes } from '../jsonrpc/encode.ts'
+import { documentBytes, piecesOf } from '../jsonrpc/encode.ts'
 import { errors } from '../jsonrpc/errors.ts'
 import { Pieces } from '../jsonrpc/pieces.ts'
 import { refuse } from '../plugin/outcome.ts'
@@ -35,7 +35,12 @@ export class HttpSession {
   private readonly door: Door
   private readonly limits: TransportLimits
   private run: FrameRun | undefined
-  private heldBytes = 0
+  /** The body while it arrives, and until its frame counts its own. */
+  private readonly body: Pieces
+  /** What is held of it. */
+  private bodyBytes = 0
+  /** The answer, until the client has it. */
+  private document: Document | undefined
   private isOpening = true
   private isOver = false
   /** Runs while the client takes its answer. */
@@ -48,6 +53,7 @@ export class HttpSession {
     this.session = session
     this.door = door
     this.limits = limits
+    this.body = new Pieces(Number(request.headers['content-length'] ?? 0))
   }
 
   get hasArrived(): boolean {
@@ -88,35 +94,48 @@ export class HttpSession {
   }
 
   private read(): void {
-    const pieces = new Pieces(Number(this.request.headers['content-length'] ?? 0))
-    const { load } = this.door.pipeline
+    const { body } = this
+    const { room } = this.door.pipeline.load
     this.connection.arriving = this
     this.request.on('data', (chunk: Buffer) => {
       if (this.isOver) return
-      pieces.push(chunk)
-      this.hold(chunk.length)
-      if (pieces.bytes > this.limits.maxBodyBytes) return this.refuse(this.tooLarge())
-      if (pieces.isCrumbled) return this.refuse(edge.crumbled)
-      if (load.heldBytes.value > load.maxHeldBytes) return this.refuse(NO_ROOM)
+      body.push(chunk)
+      this.bodyBytes += chunk.length
+      room.count(chunk.length)
+      if (body.bytes > this.limits.maxBodyBytes) return this.refuse(this.tooLarge())
+      if (body.isCrumbled) return this.refuse(edge.crumbled)
+      if (room.isOverfull) return this.refuse(NO_ROOM)
     })
     this.request.on('end', () => {
       if (this.isOver) return
       if (this.connection.arriving === this) this.connection.arriving = undefined
-      this.connection.work(() => this.frame(pieces))
+      this.connection.work(() => this.frame())
     })
     if (this.request.headers.expect !== undefined && this.request.httpVersion === '1.1') this.response.writeContinue()
   }
 
-  /** Counts what is held in memory for this request: its body while it arrives, its answer until the client has it. */
-  private hold(bytes: number): void {
-    this.heldBytes += bytes
-    this.door.pipeline.load.heldBytes.value += bytes
+  private dropBody(): void {
+    this.body.drop()
+    this.door.pipeline.load.room.count(-this.bodyBytes)
+    this.bodyBytes = 0
   }
 
-  private frame(pieces: Pieces): void {
+  /** Holds the answer until the client has it. */
+  private hold(document: Document): void {
+    this.document = document
+    for (const piece of piecesOf(document)) this.door.pipeline.load.room.hold(piece)
+  }
+
+  private dropAnswer(): void {
+    if (this.document === undefined) return
+    for (const piece of piecesOf(this.document)) this.door.pipeline.load.room.letGo(piece)
+    this.document = undefined
+  }
+
+  private frame(): void {
     if (this.isOver) return
-    const bytes = pieces.take()
-    this.hold(-this.heldBytes) // the frame counts its own
+    const bytes = this.body.take()
+    this.dropBody()
     this.run = new FrameRun(this.session, this.session.requestId, bytes.length, this.door.pipeline, (answer) => this.answer(answer))
     this.run.start(bytes)
   }
@@ -124,7 +143,8 @@ export class HttpSession {
   /** The answer has left, or the client went away before it. */
   private closed(): void {
     clearTimeout(this.writing)
-    this.hold(-this.heldBytes)
+    this.dropBody()
+    this.dropAnswer()
     this.connection.answered()
     if (this.connection.arriving === this) this.connection.arriving = undefined
     if (this.isOver || this.isOpening) return // what is still being opened closes once it is open
@@ -134,7 +154,7 @@ export class HttpSession {
 
   /** The answer leaves with those of the other requests of this turn: writes that follow each other cost a third less. */
   private answer({ status, document, headers }: Answer): void {
-    if (document !== undefined) this.hold(documentBytes(document))
+    if (document !== undefined && !this.response.destroyed) this.hold(document)
     setImmediate(() => {
       if (!this.isOver && !this.response.destroyed) this.write(status, document, headers)
       this.end()
@@ -151,12 +171,14 @@ export class HttpSession {
   private refuse(refusal: Refusal): void {
     this.door.refusedAtEdge(refusal.why)
     if (refusal === edge.crumbled) return this.interrupted(refusal) // more of it would only cost more
+    this.dropBody()
     const text = this.writeLastHead(refusal)
     endLingering(this.request, this.response, this.connection, text)
     this.end()
   }
 
   interrupted(refusal: Refusal): void {
+    this.dropBody()
     this.response.end(this.writeLastHead(refusal), 'latin1')
     this.end()
   }

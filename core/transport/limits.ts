@@ -22,3 +22,6 @@ export interface TransportLimits {
   /** Answers under this many bytes are not compressed. */
   readonly compressOverBytes: number
 }
+
+/** Those that a WebSocket keeps: a message is late as a request is. */
+export type SocketTimeouts = Pick<TransportLimits, 'requestTimeoutMs' | 'writeTimeoutMs'>

@@ -3,6 +3,7 @@
  * everywhere: calls in flight (the socket is paused, not refused), bytes towards a slow reader, undecodable messages, silence.
  */
 import { documentBytes } from '../jsonrpc/encode.ts'
+import { Arriving } from '../plugin/arriving.ts'
 import { FrameRun } from '../pipeline/frame-run.ts'
 import { isPromise } from '../pipeline/hooks.ts'
 import { closeSession, openSession } from '../pipeline/open.ts'
@@ -15,7 +16,10 @@ import type { Notification, Subscriber } from '../pipeline/ports.ts'
 import type { LiveSession } from '../pipeline/session.ts'
 import type { WebSocketSettings } from '../plugin/define.ts'
 import type { Traffic, UpstreamRequest } from '../plugin/session.ts'
+import type { Room } from '../plugin/room.ts'
 import type { Door } from './door.ts'
+import type { SocketTimeouts } from './limits.ts'
+import type { TooSlow } from './outbox.ts'
 
 /** Close codes: RFC 6455 section 7.4.1, and the private use range for what HTTP would call 401. */
 const GOING_AWAY = 1001
@@ -47,6 +51,7 @@ export class SocketSession implements Subscriber, Traffic {
   private readonly door: Door
   private readonly gone: () => void
   private readonly outbox: Outbox
+  private readonly arriving: Arriving
   /** Messages that are not answered yet: few, and no Set, whose dead entries would grow old with it. */
   private readonly runs: FrameRun[] = []
   private readonly closers: ((code: number, reason: string) => void)[] = []
@@ -68,14 +73,19 @@ export class SocketSession implements Subscriber, Traffic {
   private pinger: NodeJS.Timeout | undefined
   private lifetime: NodeJS.Timeout | undefined
   private expiry: NodeJS.Timeout | undefined
+  /** Runs while a message arrives that began within an earlier packet. */
+  private late: NodeJS.Timeout | undefined
+  private readonly timeouts: SocketTimeouts
 
-  constructor(socket: WebSocket, session: LiveSession, settings: WebSocketSettings, writeTimeoutMs: number, door: Door, gone: () => void) {
+  constructor(socket: WebSocket, session: LiveSession, settings: WebSocketSettings, timeouts: SocketTimeouts, door: Door, gone: () => void) {
     this.socket = socket
     this.session = session
     this.settings = settings
     this.door = door
     this.gone = gone
-    this.outbox = new Outbox(socket, settings, writeTimeoutMs, door.pipeline.load, () => this.tooSlow())
+    this.timeouts = timeouts
+    this.outbox = new Outbox(socket, settings, timeouts.writeTimeoutMs, door.pipeline.load, (end) => this.tooSlow(end))
+    this.arriving = new Arriving(socket, door.pipeline.load.room, () => this.arrives(), settings.maxMessageBytes)
     this.turn = new Turn(door.pipeline.monotonicMs, () => this.release())
     session.traffic = this
     session.subscriber = this
@@ -92,9 +102,14 @@ export class SocketSession implements Subscriber, Traffic {
     return this.session.upstreamRequest
   }
 
+  get backlog(): Room {
+    return this.door.pipeline.load.backlog
+  }
+
   // Messages up
 
   private receive(data: Buffer): void {
+    if (this.arriving.bytes > 0) this.arriving.look()
     if (this.isClosing) return
     this.messagesIn++
     this.door.sockets.messagesIn.value++
@@ -103,22 +118,38 @@ export class SocketSession implements Subscriber, Traffic {
     else this.run(data)
   }
 
+  /** A message is under way. What it may hold is bounded by the room, and by time as a request is. */
+  private arrives(): void {
+    if (this.door.pipeline.load.room.isOverfull) this.cutWith(TRY_AGAIN_LATER, 'no room for what arrives')
+    else if (this.late === undefined) this.watchArrival()
+  }
+
+  private watchArrival(): void {
+    const { messagesIn } = this
+    this.late = setTimeout(() => {
+      this.late = undefined
+      if (this.arriving.bytes === 0) return
+      if (this.messagesIn > messagesIn || this.socket.isPaused) this.watchArrival()
+      else this.cutWith(POLICY_VIOLATION, 'a message did not arrive in time')
+    }, this.timeouts.requestTimeoutMs)
+  }
+
   private mustWait(): boolean {
     return this.isJudging || this.turn.isOver || this.callsInFlight >= this.settings.maxInFlight
   }
 
   /** Keeps a message for later. What a packet held is here at once, however small it was on the way: it counts as held. */
   private hold(data: Buffer): void {
-    const { heldBytes, maxHeldBytes } = this.door.pipeline.load
+    const { room } = this.door.pipeline.load
     this.waiting.push(data)
-    heldBytes.value += data.length
+    room.count(data.length)
     this.socket.pause()
-    if (heldBytes.value > maxHeldBytes) this.close(TRY_AGAIN_LATER, 'no room for what waits')
+    if (room.isOverfull) this.close(TRY_AGAIN_LATER, 'no room for what waits')
   }
 
   private takeWaiting(): Buffer {
     const data = this.waiting.shift()!
-    this.door.pipeline.load.heldBytes.value -= data.length
+    this.door.pipeline.load.room.count(-data.length)
     return data
   }
 
@@ -167,16 +198,33 @@ export class SocketSession implements Subscriber, Traffic {
 
   push(notification: Notification): void {
     if (this.isClosing) return
-    if (this.pushTail !== undefined) {
-      this.pushTail = this.pushTail.then(() => this.pushNow(notification))
-      return
-    }
-    const admitted = this.pushNow(notification)
-    if (admitted === undefined) return
-    const tail = admitted.then(() => {
+    const { pushTail } = this
+    if (pushTail === undefined) this.waitFor(this.pushNow(notification))
+    else if (this.mayQueue(notification)) this.waitFor(pushTail.then(() => this.pushQueued(notification)))
+  }
+
+  private waitFor(admitted: Promise<void> | undefined): void {
+    const tail = admitted?.then(() => {
       if (this.pushTail === tail) this.pushTail = undefined
     })
     this.pushTail = tail
+  }
+
+  /** Whether a notification may wait for the meter to judge those before it. */
+  private mayQueue({ message }: Notification): boolean {
+    const bytes = documentBytes(message)
+    if (!this.backlog.fits(bytes)) {
+      if (this.settings.slowConsumer === 'drop-oldest') this.dropped(1)
+      else this.tooSlow('close')
+      return false
+    }
+    this.backlog.count(bytes)
+    return true
+  }
+
+  private pushQueued(notification: Notification): Promise<void> | undefined {
+    this.backlog.count(-documentBytes(notification.message))
+    return this.isClosing ? undefined : this.pushNow(notification)
   }
 
   /** Answers a promise where the meter has to be waited for: notifications keep their order. */
@@ -201,7 +249,8 @@ export class SocketSession implements Subscriber, Traffic {
     this.door.sockets.pushesDropped.value += count
   }
 
-  private tooSlow(): void {
+  private tooSlow(end: TooSlow): void {
+    if (end === 'cut') this.cut()
     if (this.isClosing) return
     this.door.sockets.slowConsumers.value++
     this.close(TRY_AGAIN_LATER, 'reading too slowly')
@@ -279,9 +328,16 @@ export class SocketSession implements Subscriber, Traffic {
   private closeReason = ''
 
   private finishClose(): void {
+    this.dropped(this.outbox.dropHeld())
     this.socket.resume() // a paused socket would not see the client's close frame
     this.socket.close(this.closeCode, this.closeReason)
     setTimeout(() => this.socket.terminate(), CLOSE_TIMEOUT_MS).unref()
+  }
+
+  /** Closes, and does not wait for the client to agree: what has arrived is let go of. */
+  private cutWith(code: number, reason: string): void {
+    this.close(code, reason)
+    setImmediate(() => this.cut())
   }
 
   cut(): void {
@@ -299,6 +355,8 @@ export class SocketSession implements Subscriber, Traffic {
     clearInterval(this.pinger)
     clearTimeout(this.lifetime)
     clearTimeout(this.expiry)
+    clearTimeout(this.late)
+    this.arriving.letGo()
     for (const run of this.runs.slice()) run.cancel()
     for (const run of this.closers) run(code === NO_STATUS || code === ABNORMAL ? GOING_AWAY : code, reason)
     this.hasEnded = true

@@ -7,7 +7,7 @@ import { createGunzip, gunzipSync } from 'node:zlib'
 import { Pieces } from '../jsonrpc/pieces.ts'
 import { ReplyReader } from '../jsonrpc/reply.ts'
 import type { Gunzip } from 'node:zlib'
-import type { Room } from '../pipeline/ports.ts'
+import type { Room } from '../plugin/room.ts'
 import type { Why } from './failures.ts'
 
 /**
@@ -74,11 +74,10 @@ export class AnswerBody {
 
   /** Counts and keeps a piece of what is read in the end; false when it is too much. */
   private keep(piece: Buffer): boolean {
-    const { heldBytes, maxHeldBytes } = this.room
     const bytes = this.pieces.bytes + piece.length
     this.heldBytes += piece.length
-    heldBytes.value += piece.length
-    const why = bytes > this.capBytes ? 'too-large' : heldBytes.value > maxHeldBytes ? 'no-room' : undefined
+    this.room.count(piece.length)
+    const why = bytes > this.capBytes ? 'too-large' : this.room.isOverfull ? 'no-room' : undefined
     if (why !== undefined) {
       this.drop()
       this.reader.bodyFailed(why)
@@ -103,13 +102,14 @@ export class AnswerBody {
 
   private take(): Buffer {
     const whole = this.pieces.take()
+    this.room.measure(whole)
     this.letGo()
     return whole
   }
 
   private letGo(): void {
     this.pieces.drop()
-    this.room.heldBytes.value -= this.heldBytes
+    this.room.count(-this.heldBytes)
     this.heldBytes = 0
   }
 

@@ -6,9 +6,11 @@
 import { flightKey } from './departures.ts'
 import { failures } from './failures.ts'
 import { Flight } from './flight.ts'
+import type { Payload } from '../jsonrpc/encode.ts'
 import type { RpcRequest } from '../jsonrpc/frame.ts'
-import type { ExchangeContext, Room } from '../pipeline/ports.ts'
+import type { ExchangeContext } from '../pipeline/ports.ts'
 import type { Outcome } from '../plugin/outcome.ts'
+import type { Room } from '../plugin/room.ts'
 import type { Call } from '../plugin/session.ts'
 import type { UpstreamCounts } from './counts.ts'
 import type { Departures } from './departures.ts'
@@ -53,7 +55,8 @@ export class FrameExchange implements Passenger {
   private readonly outcomes: Outcome[] = []
   private readonly flights: Flight[] = []
   private left: number
-  private heldBytes = 0
+  /** Answers that wait for others. */
+  private readonly held: Payload[] = []
 
   constructor(
     requests: readonly RpcRequest[],
@@ -81,9 +84,9 @@ export class FrameExchange implements Passenger {
     // Whoever joined a call late has time left when its first passenger has none.
     if (outcome === failures['total-timeout'].refusal && this.terms.monotonicMs() < this.deadlineAt) return this.boardOne(number)
     if (by !== undefined) this.terms.heard?.(this.requests[number]!.method, this.calls[number], outcome, by)
-    this.outcomes[number] = outcome
-    if (--this.left === 0) this.finish(this.outcomes)
-    else if (outcome.kind !== 'refusal') this.hold(outcome.payload.length)
+    this.left--
+    this.outcomes[number] = this.left === 0 ? outcome : this.hold(outcome)
+    if (this.left === 0) this.finish(this.outcomes)
   }
 
   private boardOne(number: number): void {
@@ -133,15 +136,17 @@ export class FrameExchange implements Passenger {
     this.finish(this.requests.map(() => failures['client-gone'].refusal))
   }
 
-  /** Counts answers that wait for others. */
-  private hold(bytes: number): void {
-    this.heldBytes += bytes
-    this.terms.room.heldBytes.value += bytes
+  /** Keeps an answer that has to wait for others, where there is room for it. */
+  private hold(outcome: Outcome): Outcome {
+    if (outcome.kind === 'refusal') return outcome
+    if (!this.terms.room.admits(outcome.payload)) return failures['no-room'].refusal
+    this.held.push(outcome.payload)
+    return outcome
   }
 
   private finish(outcomes: readonly Outcome[]): void {
     this.context.running = undefined
-    this.hold(-this.heldBytes)
+    for (const payload of this.held.splice(0)) this.terms.room.letGo(payload)
     this.resolve(outcomes)
   }
 }

@@ -1,4 +1,5 @@
 /** Nodes that stand in for each other: the pipeline's port, filled over HTTP and WebSocket. */
+import { Room } from '../plugin/room.ts'
 import { lastSeenBlock } from '../plugin/slots.ts'
 import { callTemplate } from '../plugin/template.ts'
 import { Broadcast } from './broadcast.ts'
@@ -26,7 +27,7 @@ import { socketLimits } from './socket/socket-limits.ts'
 import { SocketNode } from './socket/socket-node.ts'
 import { UpstreamSockets } from './socket/sockets.ts'
 import type { RpcRequest } from '../jsonrpc/frame.ts'
-import type { ExchangeContext, Room, Upstream } from '../pipeline/ports.ts'
+import type { ExchangeContext, Upstream } from '../pipeline/ports.ts'
 import type { ChainHead, PluginLog, WebSocketSettings } from '../plugin/define.ts'
 import type { Metrics } from '../plugin/metrics.ts'
 import type { Outcome } from '../plugin/outcome.ts'
@@ -52,8 +53,9 @@ export interface UpstreamDeps {
   readonly log: PluginLog
   /** Tollgate's own, for the User-Agent header. */
   readonly version: string
-  /** Where answers are held while they arrive; without bound where it is not said. */
+  /** For answers while they arrive, and for notifications that wait; without bound where it is not said. */
   readonly room?: Room
+  readonly backlog?: Room
   /** A clock that never steps, in milliseconds. */
   readonly monotonicMs?: () => number
   /** Is told of the chains that upstreams follow. */
@@ -110,7 +112,7 @@ export class NodeUpstream implements Upstream, ExchangeTerms, FrameTerms, Follow
     this.spec = spec
     this.counts = new UpstreamCounts(deps.metrics, spec.id)
     this.log = deps.log
-    this.room = deps.room ?? { heldBytes: { value: 0 }, maxHeldBytes: Infinity }
+    this.room = deps.room ?? new Room({ value: 0 }, Infinity)
     this.monotonicMs = deps.monotonicMs ?? (() => performance.now())
     const userAgent = `tollgate/${deps.version}`
     const inherited = predecessor?.handOver()
@@ -127,7 +129,8 @@ export class NodeUpstream implements Upstream, ExchangeTerms, FrameTerms, Follow
     const limits = { ...socketLimits, ...deps.socketLimits }
     const counts = new SocketCounts(deps.metrics, spec.id)
     const standingOf = (position: number): Standing => this.nodes[position]!.health.standing
-    const terms = { spec, counts, limits, log: deps.log, monotonicMs: this.monotonicMs, standingOf, attempts: this, userAgent }
+    const backlog = deps.backlog ?? new Room({ value: 0 }, Infinity)
+    const terms = { spec, counts, limits, log: deps.log, room: this.room, backlog, monotonicMs: this.monotonicMs, standingOf, attempts: this, userAgent }
     inherited?.use(terms)
     this.sockets = inherited ?? new UpstreamSockets(terms)
     this.watch = new PoolWatch({

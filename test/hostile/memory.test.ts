@@ -90,12 +90,18 @@ async function expectNothingLeft(): Promise<void> {
   expect(unwell).toBe(0)
 }
 
-test('fifty answers without an end', async () => {
-  node.script(endless('HTTP/1.1 200 OK\r\nContent-Length: 99999999999\r\n\r\n{"jsonrpc":"2.0","id":1,"result":"', Buffer.alloc(256 * 1024, 'x')))
+const BEGINNING = '{"jsonrpc":"2.0","id":1,"result":"'
+
+test.each([
+  ['that have announced it', `Content-Length: 99999999999\r\n\r\n${BEGINNING}`, Buffer.alloc(256 * 1024, 'x'), 'too-large'],
+  ['until the connection ends', `\r\n${BEGINNING}`, Buffer.alloc(256 * 1024, 'x'), 'no-room'],
+  ['in chunks', `Transfer-Encoding: chunked\r\n\r\n22\r\n${BEGINNING}\r\n`, Buffer.from(`40000\r\n${'x'.repeat(0x40000)}\r\n`), 'no-room'],
+])('fifty answers without an end, %s', async (_, head, piece, met) => {
+  node.script(endless(`HTTP/1.1 200 OK\r\n${head}`, piece))
   const outcomes = await Promise.all(Array.from({ length: 50 }, () => call()))
   node.script(undefined)
   expect(unexpected(outcomes)).toEqual([])
-  expect(outcomes).toContain('too-large')
+  expect(outcomes).toContain(met)
   await expectNothingLeft()
 })
 

@@ -54,5 +54,6 @@ test('of a real process memory and event loop are looked at', async () => {
   const guard = new OverloadGuard(limits, machine, createMetrics(), SILENT)
   guard.look()
   expect(guard.refusal).toMatchObject({ name: 'overloaded', why: 'memory', retryAfterMs: 1000 })
-  expect(guard.maxHeldBytes).toBe(250)
+  expect(guard.room.maxBytes).toBe(250)
+  expect(guard.backlog.maxBytes).toBe(62)
 })

@@ -5,6 +5,7 @@ import { buildChain } from '../../core/pipeline/chain.ts'
 import { FrameRun } from '../../core/pipeline/frame-run.ts'
 import { closeSession, openSession } from '../../core/pipeline/open.ts'
 import { LiveSession } from '../../core/pipeline/session.ts'
+import { Room } from '../../core/plugin/room.ts'
 import { answer, decode, definePlugin } from '#plugin'
 import type { Answer } from '../../core/pipeline/answer.ts'
 import type { Pipeline } from '../../core/pipeline/frame-run.ts'
@@ -28,6 +29,8 @@ export interface FixtureOptions {
   readonly meter?: Partial<Meter>
   readonly refuseTogether?: boolean
   readonly hookTimeoutMs?: number
+  readonly maxHeldBytes?: number
+  readonly maxBacklogBytes?: number
 }
 
 const decoder: Member = {
@@ -72,7 +75,11 @@ export function pipelineOf(options: FixtureOptions = {}) {
     sessions,
     framesInFlight: frames,
     maxFramesInFlight: 1000,
-    load: { refusal: undefined, heldBytes: { value: 0 }, maxHeldBytes: Infinity },
+    load: {
+      refusal: undefined,
+      room: new Room({ value: 0 }, options.maxHeldBytes ?? Infinity),
+      backlog: new Room({ value: 0 }, options.maxBacklogBytes ?? Infinity),
+    },
     monotonicMs: () => performance.now(),
   }
   const chainOf = (members: readonly Member[]) =>

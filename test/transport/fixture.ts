@@ -1,7 +1,7 @@
 /** WebSockets on a real server, before a pipeline whose upstream the test holds in its hand. */
 import { createServer } from 'node:http'
 import { once } from 'node:events'
-import { onTestFinished } from 'vitest'
+import { expect, onTestFinished } from 'vitest'
 import { WebSocket } from 'ws'
 import { LiveSession } from '../../core/pipeline/session.ts'
 import { acceptWebSockets } from '../../core/transport/handshake.ts'
@@ -9,10 +9,11 @@ import { answer } from '#plugin'
 import { pipelineOf } from '../pipeline/fixture.ts'
 import type { AddressInfo } from 'node:net'
 import type { ExchangeContext, Subscriber } from '../../core/pipeline/ports.ts'
+import type { Payload } from '../../core/jsonrpc/encode.ts'
 import type { RpcRequest } from '../../core/jsonrpc/frame.ts'
 import type { Outcome, WebSocketSettings } from '#plugin'
 import type { Door } from '../../core/transport/door.ts'
-import type { Member } from '../pipeline/fixture.ts'
+import type { FixtureOptions, Member } from '../pipeline/fixture.ts'
 
 const SETTINGS: WebSocketSettings = {
   mode: 'shared',
@@ -35,25 +36,28 @@ interface Waiting {
   answer(): void
 }
 
-export interface SocketsOptions {
+export interface SocketsOptions extends Pick<FixtureOptions, 'members' | 'meter' | 'maxHeldBytes' | 'maxBacklogBytes'> {
   readonly settings?: Partial<WebSocketSettings>
   readonly writeTimeoutMs?: number
-  readonly members?: readonly Member[]
+  readonly requestTimeoutMs?: number
+  /** What every call is answered with; without it the name of its method. */
+  readonly payload?: Payload
   /** Answers every call at once instead of leaving it to `waiting`. */
   readonly atOnce?: boolean
 }
 
-export async function startSockets({ settings = {}, writeTimeoutMs = 30_000, members = [], atOnce = false }: SocketsOptions = {}) {
+export async function startSockets(options: SocketsOptions = {}) {
+  const { settings = {}, writeTimeoutMs = 30_000, requestTimeoutMs = 30_000, members = [], payload, atOnce = false } = options
   const waiting: Waiting[] = []
   const subscribers: Subscriber[] = []
   const upstream = (requests: readonly RpcRequest[], context: ExchangeContext): Promise<readonly Outcome[]> => {
     if (context.subscriber !== undefined && !subscribers.includes(context.subscriber)) subscribers.push(context.subscriber)
-    const outcomes = requests.map((request) => answer(`"${request.method}"`))
+    const outcomes = requests.map((request): Outcome => (payload === undefined ? answer(`"${request.method}"`) : { kind: 'result', payload }))
     if (atOnce) return Promise.resolve(outcomes)
     return new Promise((resolve) => waiting.push({ method: requests[0]!.method, answer: () => resolve(outcomes) }))
   }
   const open: Member = { name: 'ws', priority: 0, instance: { webSocket: { ...SETTINGS, ...settings } } }
-  const { pipeline, destination, metrics, core } = pipelineOf({ members: [...members, open], upstream })
+  const { pipeline, destination, metrics, core } = pipelineOf({ ...options, members: [...members, open], upstream })
   const world = { destination: destination as typeof destination | undefined }
   const door: Door = {
     pipeline,
@@ -65,12 +69,14 @@ export async function startSockets({ settings = {}, writeTimeoutMs = 30_000, mem
     refusedAtEdge: () => undefined,
   }
   const server = createServer()
-  const sessions = acceptWebSockets(server, door, { writeTimeoutMs })
+  const sessions = acceptWebSockets(server, door, { writeTimeoutMs, requestTimeoutMs })
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')
-  onTestFinished(() => {
+  const { room, backlog } = pipeline.load
+  onTestFinished(async () => {
     sessions.cut()
     server.close()
+    await expect.poll(() => [room.held.value, backlog.held.value]).toEqual([0, 0]) // whoever has gone holds nothing
   })
   const { port } = server.address() as AddressInfo
   return {
@@ -82,6 +88,7 @@ export async function startSockets({ settings = {}, writeTimeoutMs = 30_000, mem
     metrics,
     core,
     world,
+    load: pipeline.load,
     port,
     connect: async (): Promise<Client> => {
       const socket = new WebSocket(`ws://127.0.0.1:${port}/eth`)

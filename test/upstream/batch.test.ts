@@ -1,5 +1,6 @@
 /** How calls are put together for the nodes: batches that are cut and spread, and reads that wait to travel together. */
 import { expect, test } from 'vitest'
+import { Room } from '../../core/plugin/room.ts'
 import { hang, reply, reset } from '../support/scripted-node.ts'
 import { ask, brief, call, context, deps, nodes, oneNode, upstreamOf } from './fixture.ts'
 import type { ExchangeContext } from '../../core/pipeline/ports.ts'
@@ -46,7 +47,7 @@ test('what waits for the rest of its batch is counted as held', async () => {
   const held = { value: 0 }
   const node = await oneNode()
   node.results.set('eth_call', `"${'x'.repeat(100_000)}"`)
-  const parts = { ...deps(), room: { heldBytes: held, maxHeldBytes: Infinity } }
+  const parts = { ...deps(), room: new Room(held, Infinity) }
   const upstream = upstreamOf([node.url], { batch: { max: 1, waitMs: 0 } }, parts)
   node.script((request, socket, self) => {
     if (request.calls[0]!.method === 'eth_getLogs') hang(request, socket, self)
@@ -54,7 +55,8 @@ test('what waits for the rest of its batch is counted as held', async () => {
   })
   const asking = context()
   const answered = upstream.exchange([call('eth_call'), call('eth_getLogs'), call('eth_getCode')], asking)
-  await expect.poll(() => held.value).toBe(2 * 100_002)
+  const bodies = 2 * `{"id":1,"result":"${'x'.repeat(100_000)}"}`.length
+  await expect.poll(() => held.value).toBe(bodies)
   asking.running!.cancel()
   await answered
   expect(held.value).toBe(0)

@@ -24,15 +24,18 @@ export class CatchUp {
 
   /** Takes an event that the node pushes while the older ones are made up for. */
   hold(event: Wire): void {
+    const { backlog, limits } = this.terms
     this.held.push(event)
     this.heldBytes += event.length
-    if (this.heldBytes <= this.terms.limits.queuedBytes) return
+    backlog.count(event.length)
+    if (this.heldBytes <= limits.queuedBytes && !backlog.isOverfull) return
     this.takeHeld()
     this.hasOverflowed = true
   }
 
   takeHeld(): readonly Wire[] {
     const { held } = this
+    this.terms.backlog.count(-this.heldBytes)
     this.held = []
     this.heldBytes = 0
     return held
@@ -41,6 +44,7 @@ export class CatchUp {
   /** The socket is lost, or nobody listens any more. */
   cancel(): void {
     this.isOver = true
+    this.takeHeld()
   }
 
   /** Makes up for what was missed, as far as it can be. */

@@ -69,20 +69,29 @@ export class Channel {
     const notification = readNotification(reply)
     const sink = notification === undefined ? undefined : this.sinks.get(notification.subscription)
     if (sink !== undefined) sink.notified(notification!.method, notification!.event)
-    else if (notification !== undefined && this.unansweredSubscribes > 0 && this.early.length < this.terms.limits.earlyNotifications) {
+    else if (notification !== undefined && this.mayKeep(notification)) {
       this.early.push(notification)
+      this.terms.backlog.count(notification.event.length)
     } else this.terms.counts.stray.value++
+  }
+
+  private mayKeep({ event }: NodeNotification): boolean {
+    return this.unansweredSubscribes > 0 && this.early.length < this.terms.limits.earlyNotifications && this.terms.backlog.fits(event.length)
   }
 
   private handEarly(id: Wire): void {
     if (this.early.length === 0) return
     const [own, others] = [this.early.filter((each) => each.subscription === id), this.early.filter((each) => each.subscription !== id)]
     this.early = others
-    for (const { method, event } of own) this.sinks.get(id)?.notified(method, event)
+    for (const { method, event } of own) {
+      this.terms.backlog.count(-event.length)
+      this.sinks.get(id)?.notified(method, event)
+    }
   }
 
   private dropEarly(): void {
     this.terms.counts.stray.value += this.early.length
+    for (const { event } of this.early) this.terms.backlog.count(-event.length)
     this.early = []
   }
 }

@@ -201,6 +201,7 @@ export class DedicatedSocket implements LinkOwner {
 
   private release(own: OwnSubscription): void {
     this.subscriptions.delete(own)
+    own.mailbox.shut()
     if (own.id === '') return
     this.channel!.forget(own.id)
     this.terms.counts.upstreamSubscriptions.value--

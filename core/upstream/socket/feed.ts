@@ -60,9 +60,8 @@ export class Feed implements Sink {
   constructor(subscription: Subscription, owner: FeedOwner) {
     this.subscription = subscription
     this.owner = owner
-    const { limits } = owner.terms
-    if (subscription.replayable === 'newHeads') this.missed = new MissedHeads(limits)
-    if (subscription.replayable === 'logs') this.missed = new MissedLogs(subscription.filter, limits)
+    if (subscription.replayable === 'newHeads') this.missed = new MissedHeads(owner.terms.limits)
+    if (subscription.replayable === 'logs') this.missed = new MissedLogs(subscription.filter, owner.terms)
   }
 
   /** Whether it is subscribed to, at the node of now. */
@@ -121,6 +120,7 @@ export class Feed implements Sink {
     this.state = 'ended'
     clearTimeout(this.timer)
     this.catchUp?.cancel()
+    this.missed?.end()
     if (this.nodeId !== undefined) {
       this.channel!.unsubscribe(this.subscription.unsubscribeMethod, this.nodeId)
       this.lose()

@@ -1,6 +1,7 @@
 /** A node's messages in their order. A large one is read in turns of the loop, so that it holds nobody up; what comes after it waits. */
 import { ReplyReader, TURN_BYTES, decodeReplies } from '../../jsonrpc/reply.ts'
 import type { Replies } from '../../jsonrpc/reply.ts'
+import type { Room } from '../../plugin/room.ts'
 
 /** Whose messages they are. */
 export interface InboxOwner {
@@ -12,17 +13,20 @@ export interface InboxOwner {
 
 export class Inbox {
   private readonly owner: InboxOwner
+  private readonly room: Room
   /** The large one that is being read, and what came after it. */
   private waiting: Buffer[] = []
   private whenEmpty: (() => void) | undefined
 
-  constructor(owner: InboxOwner) {
+  constructor(owner: InboxOwner, room: Room) {
     this.owner = owner
+    this.room = room
   }
 
   /** Takes a message: small ones in this very turn, unless one is in the way. */
   push(message: Buffer): void {
     if (this.waiting.length === 0 && message.length <= TURN_BYTES) return this.owner.taken(decodeReplies(message))
+    this.room.count(message.length)
     if (this.waiting.push(message) > 1) return
     this.owner.busy(true)
     this.next()
@@ -47,6 +51,7 @@ export class Inbox {
     setImmediate(() => {
       if (to < message.length) return this.read(reader, message, to)
       this.waiting.shift()
+      this.room.count(-message.length)
       this.owner.taken(reader.end(message))
       this.next()
     })

@@ -4,6 +4,7 @@
  * with the socket.
  */
 import { encodeRequest } from '../../jsonrpc/encode.ts'
+import { Arriving } from '../../plugin/arriving.ts'
 import { failures } from '../failures.ts'
 import { answerOf } from '../pair-answers.ts'
 import { CallsInFlight } from './calls-in-flight.ts'
@@ -16,6 +17,7 @@ import type { RpcRequest } from '../../jsonrpc/frame.ts'
 import type { Replies, Reply } from '../../jsonrpc/reply.ts'
 import type { PluginLog } from '../../plugin/define.ts'
 import type { CounterHandle } from '../../plugin/metrics.ts'
+import type { Room } from '../../plugin/room.ts'
 import type { UpstreamRequest } from '../../plugin/session.ts'
 import type { Answer, Failure } from '../failures.ts'
 import type { Standing } from '../node-health.ts'
@@ -31,6 +33,10 @@ export interface SocketTerms {
   readonly counts: SocketCounts
   readonly limits: SocketLimits
   readonly log: PluginLog
+  /** For messages while they arrive. */
+  readonly room: Room
+  /** For notifications that wait, and for what is remembered of those that have been delivered. */
+  readonly backlog: Room
   readonly monotonicMs: () => number
   /** What is against the node at a position. */
   standingOf(position: number): Standing
@@ -62,6 +68,9 @@ export interface LinkOptions {
 
 const TOO_LARGE = 1009
 
+/** A socket that was cut because there was no room for what arrived. Reads are asked again over HTTP, where each is judged for itself. */
+const CUT_BY_US: Failure = { ...failures['connection-lost'], blame: 'none' }
+
 /** How much later than it is due a call may be given up: a tenth of the timeout, and not more than this. */
 const MAX_SWEEP_MS = 500
 
@@ -75,7 +84,7 @@ export class Link implements InboxOwner {
   private readonly isWanted: () => boolean
   private readonly socket: WebSocket
   private readonly calls = new CallsInFlight<Caller>()
-  private readonly inbox = new Inbox(this)
+  private readonly inbox: Inbox
   private readonly openTimer: NodeJS.Timeout
   private writer: FrameWriter | undefined
   private nextId = 1
@@ -83,6 +92,9 @@ export class Link implements InboxOwner {
   private hasTimedOut = false
   /** An answer over the limit: ws reports it as an error, and the close that follows as abnormal. */
   private wasTooLarge = false
+  /** There was no room for what arrived. */
+  private hadNoRoom = false
+  private arriving: Arriving | undefined
   private readonly pulse: Pulse
   private pinger: NodeJS.Timeout | undefined
   private pingsWithoutCalls = 0
@@ -97,6 +109,7 @@ export class Link implements InboxOwner {
     this.gauge = gauge
     this.isWanted = options.isWanted
     this.pulse = new Pulse(terms)
+    this.inbox = new Inbox(this, terms.room)
     this.sweepMs = Math.max(1, Math.min(MAX_SWEEP_MS, Math.ceil(Math.min(terms.spec.readTimeoutMs, terms.spec.totalTimeoutMs) / 10)))
     this.socket = node.connect(options.maxMessageBytes, terms.limits.closeTimeoutMs, options.rewrite)
     this.openTimer = setTimeout(() => {
@@ -167,12 +180,20 @@ export class Link implements InboxOwner {
 
   private opened(): void {
     clearTimeout(this.openTimer)
+    this.arriving = new Arriving(this.socket, this.terms.room, () => this.arrives())
     this.gauge.value++
     this.pinger = setInterval(() => this.beat(), this.terms.limits.pingIntervalMs)
     this.owner.linkOpened(this)
   }
 
+  private arrives(): void {
+    if (!this.terms.room.isOverfull) return
+    this.hadNoRoom = true
+    this.cut()
+  }
+
   private received(data: Buffer): void {
+    this.arriving!.look()
     this.pulse.heard()
     this.inbox.push(data)
   }
@@ -245,10 +266,11 @@ export class Link implements InboxOwner {
     clearTimeout(this.openTimer)
     clearTimeout(this.sweeper)
     clearInterval(this.pinger)
+    this.arriving?.letGo()
     if (wasOpen) this.gauge.value--
     const { log, spec } = this.terms
     if (log.isEnabled('debug')) log.debug({ upstream: spec.id, node: this.node.position, why, code }, 'a socket to a node has ended')
-    this.lostBecause = failures[why]
+    this.lostBecause = this.hadNoRoom ? CUT_BY_US : failures[why]
     this.owner.linkLost(this, code, reason)
     for (const [id, caller] of this.calls.entries()) {
       this.calls.remove(id)

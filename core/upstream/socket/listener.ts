@@ -66,7 +66,7 @@ export class Listener {
   left(): void {
     clearTimeout(this.timer)
     this.client.listeners.delete(this)
-    this.mailbox.drop()
+    this.mailbox.shut()
     this.resolve(failures['client-gone'].refusal)
   }
 

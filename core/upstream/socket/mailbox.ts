@@ -6,8 +6,8 @@ const TRY_AGAIN_LATER = 1013
 
 export class Mailbox {
   private readonly subscriber: Subscriber
-  /** Undefined once the client knows its id. */
-  private held: Notification[] | undefined = []
+  private state: 'holding' | 'open' | 'shut' = 'holding'
+  private held: Notification[] = []
   private heldBytes = 0
 
   constructor(subscriber: Subscriber) {
@@ -15,22 +15,37 @@ export class Mailbox {
   }
 
   push(notification: Notification): void {
-    if (this.held === undefined) return this.subscriber.push(notification)
-    this.held.push(notification)
-    this.heldBytes += documentBytes(notification.message)
-    if (this.heldBytes > this.subscriber.settings.maxBufferedBytes) this.subscriber.close(TRY_AGAIN_LATER, 'notifications wait too long for an answer')
+    if (this.state === 'open') this.subscriber.push(notification)
+    else if (this.state === 'holding') this.hold(notification)
   }
 
   /** The answer that tells the client its id is on its way. */
   told(): void {
-    const held = this.held ?? []
-    this.held = undefined
-    for (const notification of held) this.subscriber.push(notification)
+    if (this.state !== 'holding') return
+    this.state = 'open'
+    for (const notification of this.take()) this.subscriber.push(notification)
   }
 
-  /** What is held is not sent any more. */
-  drop(): void {
+  /** Nothing is sent any more. */
+  shut(): void {
+    this.state = 'shut'
+    this.take()
+  }
+
+  private hold(notification: Notification): void {
+    const { settings, backlog } = this.subscriber
+    const bytes = documentBytes(notification.message)
+    this.held.push(notification)
+    this.heldBytes += bytes
+    backlog.count(bytes)
+    if (this.heldBytes > settings.maxBufferedBytes || backlog.isOverfull) this.subscriber.close(TRY_AGAIN_LATER, 'notifications wait too long for an answer')
+  }
+
+  private take(): readonly Notification[] {
+    const { held } = this
+    this.subscriber.backlog.count(-this.heldBytes)
     this.held = []
     this.heldBytes = 0
+    return held
   }
 }

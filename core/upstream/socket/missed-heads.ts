@@ -59,6 +59,10 @@ export class MissedHeads implements Missed {
     return false
   }
 
+  end(): void {
+    this.delivered.clear()
+  }
+
   /** Delivers the blocks from one number to the other; false when they turn out not to follow each other. */
   private async follow(chain: Chain, from: number, to: number, deliver: (event: Wire) => void): Promise<boolean> {
     for (let at = from; at <= to; at += this.limits.backfillSpan) {

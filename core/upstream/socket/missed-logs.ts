@@ -6,14 +6,17 @@ import { fromWire } from '../../jsonrpc/wire.ts'
 import { quantityOf } from './chain.ts'
 import type { Wire } from '../../jsonrpc/wire.ts'
 import type { Chain } from './chain.ts'
+import type { SocketTerms } from './link.ts'
 import type { Missed } from './missed.ts'
-import type { SocketLimits } from './socket-limits.ts'
 
 /** What was delivered of one block: source texts of logs by their index. */
 interface Delivered {
   readonly hash: string
   readonly logs: Map<number, Wire>
 }
+
+/** Part of the backlog that what is remembered leaves to what waits. */
+const FOR_WHAT_WAITS = 1 / 2
 
 /** What tells a log from all others. */
 interface LogPlace {
@@ -25,21 +28,22 @@ interface LogPlace {
 
 export class MissedLogs implements Missed {
   newest: number | undefined
-  private readonly limits: SocketLimits
+  private readonly terms: Pick<SocketTerms, 'limits' | 'backlog'>
   private readonly filter: Readonly<Record<string, unknown>>
   /** The first block that counts. */
   private first: number | undefined
   /** By block number. */
   private readonly delivered = new Map<number, Delivered>()
   private rememberedBytes = 0
+  private hasEnded = false
   /** The lowest block that was taken back and not yet made up for. */
   private replacedFrom = Infinity
   /** Until a log of a block above this one comes, one that was delivered before is a repetition. */
   private repeatsUntil = -1
 
-  constructor(filter: Readonly<Record<string, unknown>>, limits: SocketLimits) {
+  constructor(filter: Readonly<Record<string, unknown>>, terms: Pick<SocketTerms, 'limits' | 'backlog'>) {
     this.filter = filter
-    this.limits = limits
+    this.terms = terms
   }
 
   begin(head: number): void {
@@ -61,18 +65,24 @@ export class MissedLogs implements Missed {
   async makeUp(chain: Chain, mark: number | undefined, deliver: (event: Wire) => void): Promise<boolean> {
     const known = Math.max(mark ?? -1, this.newest ?? -1)
     if (known === -1) return true
+    const { logOverlapBlocks, backfillBlocks, backfillSpan } = this.terms.limits
     this.repeatsUntil = known
     const head = await chain.headFrom(known)
     await this.takeBack(chain, head, deliver)
-    const from = Math.max(this.first ?? known + 1, Math.min(known + 1 - this.limits.logOverlapBlocks, this.replacedFrom))
-    const isWithinBounds = head - from < this.limits.backfillBlocks
-    for (let at = isWithinBounds ? from : head + 1; at <= head; at += this.limits.backfillSpan) {
-      for (const log of await chain.logs(this.filter, at, Math.min(head, at + this.limits.backfillSpan - 1))) this.deliverNew(log, deliver)
+    const from = Math.max(this.first ?? known + 1, Math.min(known + 1 - logOverlapBlocks, this.replacedFrom))
+    const isWithinBounds = head - from < backfillBlocks
+    for (let at = isWithinBounds ? from : head + 1; at <= head; at += backfillSpan) {
+      for (const log of await chain.logs(this.filter, at, Math.min(head, at + backfillSpan - 1))) this.deliverNew(log, deliver)
     }
     this.newest = head
     this.repeatsUntil = Math.max(known, head)
     this.replacedFrom = Infinity
     return isWithinBounds
+  }
+
+  end(): void {
+    this.hasEnded = true
+    for (const number of this.delivered.keys()) this.drop(number)
   }
 
   private deliverNew(log: Wire, deliver: (event: Wire) => void): void {
@@ -107,25 +117,40 @@ export class MissedLogs implements Missed {
       this.drop(number)
       this.delivered.set(number, (block = { hash, logs: new Map() }))
     }
-    block.logs.set(index, log)
-    this.rememberedBytes += log.length
+    this.forgetLog(block, index)
     for (const oldest of this.delivered.keys()) {
-      const isRemembered = oldest > number - this.limits.rememberedBlocks && this.rememberedBytes <= this.limits.rememberedBytes
-      if (isRemembered || oldest === number) break
+      if (oldest === number || (oldest > number - this.terms.limits.rememberedBlocks && this.mayRemember(log))) break
       this.drop(oldest)
     }
+    if (!this.mayRemember(log)) return
+    block.logs.set(index, log)
+    this.remember(log.length)
+  }
+
+  private mayRemember(log: Wire): boolean {
+    const { limits, backlog } = this.terms
+    if (this.hasEnded) return false
+    return this.rememberedBytes + log.length <= limits.rememberedBytes && backlog.fits(backlog.maxBytes * FOR_WHAT_WAITS + log.length)
+  }
+
+  private remember(bytes: number): void {
+    this.rememberedBytes += bytes
+    this.terms.backlog.count(bytes)
   }
 
   /** Answers whether the log was among those delivered. */
   private forget({ number, hash, index }: LogPlace): boolean {
     const block = this.delivered.get(number)
-    if (block?.hash !== hash) return false
-    this.rememberedBytes -= block.logs.get(index)?.length ?? 0
-    return block.logs.delete(index)
+    return block?.hash === hash && this.forgetLog(block, index)
+  }
+
+  private forgetLog({ logs }: Delivered, index: number): boolean {
+    this.remember(-(logs.get(index)?.length ?? 0))
+    return logs.delete(index)
   }
 
   private drop(number: number): void {
-    for (const log of this.delivered.get(number)?.logs.values() ?? []) this.rememberedBytes -= log.length
+    for (const log of this.delivered.get(number)?.logs.values() ?? []) this.remember(-log.length)
     this.delivered.delete(number)
   }
 }

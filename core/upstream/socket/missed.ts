@@ -15,4 +15,6 @@ export interface Missed {
    * loss. Answers false where more was missed than is made up for. Rejects when the node does not say.
    */
   makeUp(chain: Chain, mark: number | undefined, deliver: (event: Wire) => void): Promise<boolean>
+  /** Nobody listens any more: remembers nothing. */
+  end(): void
 }

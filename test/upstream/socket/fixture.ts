@@ -1,5 +1,6 @@
 /** Upstreams over scripted nodes with WebSocket, and clients as the transport would bring them. */
 import { onTestFinished } from 'vitest'
+import { Room } from '../../../core/plugin/room.ts'
 import { NodeUpstream } from '../../../core/upstream/upstream.ts'
 import { fromWire } from '../../../core/jsonrpc/wire.ts'
 import { startScriptedSocketNode } from '../../support/scripted-socket-node.ts'
@@ -17,6 +18,8 @@ import type { ScriptedSocketNode, ScriptedSocketNodeOptions } from '../../suppor
 /** Waits that a test need not wait for. */
 const QUICK: Partial<SocketLimits> = { backoffMs: 5, maxBackoffMs: 40, lagPollMs: 5, headPollMs: 20, reachCacheMs: 50 }
 
+const unbounded = (): Room => new Room({ value: 0 }, Infinity)
+
 export async function socketNode(options?: ScriptedSocketNodeOptions): Promise<ScriptedSocketNode> {
   const node = await startScriptedSocketNode(options)
   onTestFinished(() => node.stop())
@@ -25,6 +28,8 @@ export async function socketNode(options?: ScriptedSocketNodeOptions): Promise<S
 
 export interface UpstreamChanges extends Partial<UpstreamSpec> {
   readonly limits?: Partial<SocketLimits>
+  readonly room?: Room
+  readonly backlog?: Room
 }
 
 export function socketSpec(nodes: readonly ScriptedSocketNode[], changes: Partial<UpstreamSpec> = {}): UpstreamSpec {
@@ -32,10 +37,16 @@ export function socketSpec(nodes: readonly ScriptedSocketNode[], changes: Partia
 }
 
 /** An upstream over these nodes, with a client that opens a session as the transport does. */
-export function socketUpstream(nodes: readonly ScriptedSocketNode[], { limits = {}, ...changes }: UpstreamChanges = {}) {
-  const parts = { ...deps(), socketLimits: { ...QUICK, ...limits } }
+export function socketUpstream(
+  nodes: readonly ScriptedSocketNode[],
+  { limits = {}, room = unbounded(), backlog = unbounded(), ...changes }: UpstreamChanges = {},
+) {
+  const parts = { ...deps(), room, backlog, socketLimits: { ...QUICK, ...limits } }
   const upstream = new NodeUpstream(socketSpec(nodes, changes), parts)
-  onTestFinished(() => upstream.close())
+  onTestFinished(async () => {
+    await upstream.close()
+    await until(() => room.held.value === 0 && backlog.held.value === 0) // whoever has gone holds nothing
+  })
   const metric = async (line: string): Promise<number> => {
     const text = await parts.registry.text()
     return Number(
@@ -46,12 +57,13 @@ export function socketUpstream(nodes: readonly ScriptedSocketNode[], { limits = 
         .at(-1),
     )
   }
-  return { upstream, metric, parts, client: (settings?: Partial<WebSocketSettings>) => new TestClient(upstream, settings) }
+  return { upstream, metric, parts, client: (settings?: Partial<WebSocketSettings>) => new TestClient(upstream, settings, backlog) }
 }
 
 /** A client's socket, as an upstream sees it, and what arrived there. */
 export class TestClient implements Subscriber {
   readonly settings: WebSocketSettings
+  readonly backlog: Room
   rewrite: UpstreamRequest = { path: undefined, host: undefined, headers: undefined }
   /** All that was written to the client, in order: answers as `answer …`, notifications as source text. */
   readonly received: string[] = []
@@ -61,8 +73,9 @@ export class TestClient implements Subscriber {
   private readonly closers: ((code: number, reason: string) => void)[] = []
   private readonly inFlight = new Set<ExchangeContext>()
 
-  constructor(upstream: NodeUpstream, changes: Partial<WebSocketSettings> = {}) {
+  constructor(upstream: NodeUpstream, changes: Partial<WebSocketSettings> = {}, backlog = unbounded()) {
     this.upstream = upstream
+    this.backlog = backlog
     this.settings = settings(changes)
   }
 
