@@ -8,16 +8,18 @@ import { plugins } from '../../plugins/index.ts'
 import { RawWebSocket, OPCODE, frame } from '../support/raw-web-socket.ts'
 import { basic, basicFiles, startTestGateway } from '../support/gateway.ts'
 import { startScriptedNode } from '../support/scripted-node.ts'
-import type { AnyPlugin, Call, Draw, PluginInstance, Session } from '#plugin'
+import { startScriptedSocketNode } from '../support/scripted-socket-node.ts'
+import type { AnyPlugin, Call, Draw, PluginInstance, Push, Session } from '#plugin'
 import type { TestGateway } from '../support/gateway.ts'
 import type { ScriptedNode } from '../support/scripted-node.ts'
+import type { ScriptedSocketNode } from '../support/scripted-socket-node.ts'
 
 /** What the plugin under test does now. */
 let hooks: PluginInstance = {}
 /** Calls that the check behind it saw. */
 let checked = 0
 
-const PHASES = ['open', 'access', 'charge', 'reply', 'log', 'close'] as const
+const PHASES = ['open', 'access', 'charge', 'reply', 'push', 'log', 'close'] as const
 
 const nothing = (): void => undefined
 
@@ -46,6 +48,7 @@ const witness = definePlugin({
 })
 
 let node: ScriptedNode
+let feed: ScriptedSocketNode
 const gateways: Partial<Record<'refuse' | 'pass', TestGateway>> = {}
 /** What got out of a request. */
 const escaped: unknown[] = []
@@ -54,8 +57,9 @@ const note = (error: unknown): void => void escaped.push(error)
 beforeAll(async () => {
   process.on('uncaughtException', note).on('unhandledRejection', note)
   node = await startScriptedNode()
+  feed = await startScriptedSocketNode()
   for (const onFault of ['refuse', 'pass'] as const) {
-    const config = basic({ nodeUrl: node.url, plugins: { rogue: {}, witness: {}, 'ws-jsonrpc-proxy': { mode: 'http' } } })
+    const config = basic({ nodeUrl: node.url, nodeWsUrl: feed.wsUrl, plugins: { rogue: {}, witness: {}, 'ws-jsonrpc-proxy': { mode: 'http' } } })
     gateways[onFault] = await startTestGateway(config, { files: basicFiles, catalogue: [...plugins, rogue('rogue', onFault), witness] })
   }
 })
@@ -65,7 +69,7 @@ afterEach(() => {
 })
 afterAll(async () => {
   for (const gateway of Object.values(gateways)) await gateway.stop()
-  await node.stop()
+  await Promise.all([node.stop(), feed.stop()])
   process.off('uncaughtException', note).off('unhandledRejection', note)
 })
 
@@ -276,4 +280,56 @@ test('on a WebSocket a fault is an answer like any other, and the socket stays o
   client.send(frame(OPCODE.text, CALL))
   expect(JSON.parse((await client.next())!.payload.toString())).toMatchObject(SERVED)
   client.end()
+})
+
+describe('in push', () => {
+  /** What a subscriber got of a notification while the hook was as it is, and of one that came once it was sound again. */
+  async function pushed(onFault: 'refuse' | 'pass'): Promise<unknown[]> {
+    const { client } = await RawWebSocket.handshake(gateways[onFault]!.gateway.address.port, '/eth', KEY)
+    const read = async (): Promise<Record<string, unknown>> => JSON.parse((await client.next())!.payload.toString()) as Record<string, unknown>
+    client.send(frame(OPCODE.text, CALL.replace('eth_blockNumber"', 'eth_subscribe","params":["newPendingTransactions"]')))
+    await read()
+    const got: unknown[] = []
+    const before = await faults(gateways[onFault]!, 'push')
+    const [id] = feed.subscriptions.keys()
+    feed.notify(id!, '"while"')
+    await expect.poll(() => faults(gateways[onFault]!, 'push')).toBe(before + 1)
+    hooks = {}
+    feed.notify(id!, '"after"')
+    while (got.at(-1) !== 'after') got.push(((await read())['params'] as { result: unknown }).result)
+    client.end()
+    await expect.poll(() => feed.subscriptions.size).toBe(0)
+    return got
+  }
+
+  const pushes: Record<string, (push: Push) => unknown> = {
+    ...Object.fromEntries(Object.entries(wrongAnswers).map(([name, value]) => [name, () => value])),
+    'a refusal': () => refuse('blocked', 'x'),
+    'another word': () => 'keep',
+    'a throw': boom,
+    'a rejection': () => Promise.reject(new Error('boom')),
+    'a promise, which nobody waits for': () => Promise.resolve('drop'),
+    'a promise that is never kept': () => new Promise(() => undefined),
+    'a budget whose cost is no number': ({ cost: price }) => draw('rogue', 'k', 1, { kind: 'fixed', ms: 1000 }, price - NaN, () => refuse('limited', 'x')),
+    'changing what is pushed': (push) => Object.assign(push, { session: undefined }),
+  }
+  test.each(Object.entries(pushes))('%s is a fault: a guard drops the notification, an observer lets it pass', async (_, push) => {
+    hooks = { push: push as never }
+    expect(await pushed('refuse')).toEqual(['after'])
+    hooks = { push: push as never }
+    expect(await pushed('pass')).toEqual(['while', 'after'])
+  })
+
+  test('what shows two faces is not passed on for free, and no exception gets out', async () => {
+    let looks = 0
+    const claim = draw('rogue', 'k', 10, { kind: 'fixed', ms: 1000 }, 1, () => refuse('limited', 'x'))
+    hooks = { push: () => new Proxy(claim, { get: (target, name) => (++looks > 8 ? boom() : (Reflect.get(target, name) as unknown)) }) }
+    const { client } = await RawWebSocket.handshake(gateways.refuse!.gateway.address.port, '/eth', KEY)
+    client.send(frame(OPCODE.text, CALL.replace('eth_blockNumber"', 'eth_subscribe","params":["newPendingTransactions"]')))
+    await client.next()
+    const dropped = await gateways.refuse!.metric('tollgate_pushes_total', { outcome: 'dropped' })
+    feed.notify([...feed.subscriptions.keys()][0]!, '1')
+    await expect.poll(() => gateways.refuse!.metric('tollgate_pushes_total', { outcome: 'dropped' })).toBe(dropped + 1)
+    client.end()
+  })
 })
