@@ -66,6 +66,7 @@ export function openUsage(dataDir: string | undefined, { now, log, metrics }: Me
       if (error === undefined) log.info({}, 'usage is written to the disk again')
       else log.error({ err: error }, 'usage cannot be written to the disk: counting in memory and trying again')
     },
+    onLost: (budgets) => log.error({ budgets }, 'usage since the disk failed is lost'),
   })
 }
 

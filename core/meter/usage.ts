@@ -92,12 +92,15 @@ export interface UsageOptions {
   readonly now: () => number
   /** Told when the store begins to fail, with the error, and when it works again, with undefined. Not for every attempt. */
   readonly onStore: (error: Error | undefined) => void
+  /** Told when the book is closed and so many counts could not be written. */
+  readonly onLost?: (counts: number) => void
 }
 
 export class UsageBook {
   readonly #store: UsageRecords
   readonly #now: () => number
   readonly #onStore: (error: Error | undefined) => void
+  readonly #onLost: ((counts: number) => void) | undefined
   readonly #budgets = new Map<string, Map<string, Cycle>>()
   readonly #dirty: CycleCount[] = []
   readonly #timer: NodeJS.Timeout
@@ -105,10 +108,11 @@ export class UsageBook {
   #isClosed = false
 
   /** Reads the cycles that have not ended; throws what the store throws. Writes by itself until it is closed. */
-  constructor({ store, now, onStore }: UsageOptions) {
+  constructor({ store, now, onStore, onLost }: UsageOptions) {
     this.#store = store
     this.#now = now
     this.#onStore = onStore
+    this.#onLost = onLost
     for (const { budget, id, endsAt } of store.unfinished(now())) this.#read(this.#begin(budget, id, endsAt))
     this.#timer = setInterval(() => this.#tick(), FLUSH_MS).unref()
   }
@@ -186,7 +190,7 @@ export class UsageBook {
     if (this.#isClosed) return
     this.#isClosed = true
     clearInterval(this.#timer)
-    this.flush()
+    if (!this.flush()) this.#onLost?.(this.#dirty.length)
     this.#store.close()
   }
 

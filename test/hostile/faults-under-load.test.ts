@@ -2,21 +2,22 @@
  * Faults while sixty clients call: nodes, signals, disks, descriptors, clocks, configurations. No answer but those of the
  * table, no answer for another, and what is recorded lies between what was acknowledged and what was asked for.
  */
-import { execFileSync } from 'node:child_process'
-import { mkdtemp, rm } from 'node:fs/promises'
+import { cp, mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { setTimeout as delay } from 'node:timers/promises'
-import { afterEach, beforeEach, expect, onTestFinished, test } from 'vitest'
+import { afterEach, beforeEach, describe, expect, onTestFinished, test } from 'vitest'
 import { basic, basicFiles, startTestGateway } from '../support/gateway.ts'
 import { startGatewayProcess } from '../support/gateway-process.ts'
 import { Load, recordedUsage } from '../support/load.ts'
 import { metric } from '../support/metric.ts'
 import { RawHttp } from '../support/raw-http.ts'
+import { makeSmallDisk } from '../support/small-disk.ts'
 import { drip, hang, reply, reset, startScriptedNode } from '../support/scripted-node.ts'
 import type { GatewayProcess, GatewayProcessOptions } from '../support/gateway-process.ts'
 import type { ScriptedNode } from '../support/scripted-node.ts'
+import type { SmallDisk } from '../support/small-disk.ts'
 
 let node: ScriptedNode
 let load: Load
@@ -66,10 +67,10 @@ async function frames(count: number): Promise<void> {
   await expect.poll(() => load.frames - from, { timeout: 30_000 }).toBeGreaterThanOrEqual(count)
 }
 
-async function expectRightAccounts(): Promise<void> {
+async function expectRightAccounts(dataDir = join(dir, 'data')): Promise<void> {
   await load.stop()
   expect(load.odd).toEqual([])
-  expect(load.violations(recordedUsage(join(dir, 'data')))).toEqual([])
+  expect(load.violations(recordedUsage(dataDir))).toEqual([])
 }
 
 test('nodes that hang, reset, drip, lie and go away fail their calls cleanly, and the calls after them are served', async () => {
@@ -169,21 +170,58 @@ test('a configuration that is broken in a dozen ways, one after the other, fails
   await expectRightAccounts()
 })
 
-test('a disk that is full costs no call, and what was served is recorded once there is room', async () => {
-  // No file may grow beyond some 100 KiB, as if the disk were full; a limit that can be lifted again.
-  const limited = ['-c', 'ulimit -S -f 200 && exec "$0" "$@"', process.execPath, 'core/main.ts']
-  const gateway = await start({ program: '/bin/sh', command: limited })
-  const failing = (): Promise<number> => metric(gateway.adminUrl, 'tollgate_usage_store_failing')
-  load.start(`${gateway.url}/eth`)
-  await expect.poll(failing, { timeout: 15_000 }).toBe(1)
-  await frames(300)
-  expect([...load.outcomes.keys()].filter((outcome) => outcome !== 'ok')).toEqual([])
-  execFileSync('prlimit', ['--pid', String(gateway.pid), '--fsize=unlimited'])
-  await expect.poll(failing, { timeout: 15_000 }).toBe(0)
-  await load.stop()
-  gateway.signal('SIGTERM')
-  expect((await gateway.ended).code).toBe(0)
-  await expectRightAccounts()
+describe('a disk that is full', () => {
+  async function smallDisk(): Promise<SmallDisk> {
+    const disk = await makeSmallDisk(join(dir, 'data'))
+    onTestFinished(() => disk.stop())
+    return disk
+  }
+
+  test('costs no call, and what was served is recorded once there is room', async () => {
+    const disk = await smallDisk()
+    const gateway = await start({ program: disk.program, command: [...disk.command, 'core/main.ts'] })
+    const failing = (): Promise<number> => metric(gateway.adminUrl, 'tollgate_usage_store_failing')
+    load.start(`${gateway.url}/eth`)
+    for (let times = 0; times < 2; times++) {
+      await frames(50)
+      await disk.fill(gateway.pid)
+      await expect.poll(failing, { timeout: 15_000 }).toBe(1)
+      await frames(150)
+      await disk.clear(gateway.pid)
+      await expect.poll(failing, { timeout: 15_000 }).toBe(0)
+    }
+    expect([...load.outcomes.keys()].filter((outcome) => outcome !== 'ok')).toEqual([])
+    await load.stop()
+    gateway.signal('SIGTERM')
+    expect((await gateway.ended).code).toBe(0)
+    await cp(disk.path, join(dir, 'saved'), { recursive: true })
+    await expectRightAccounts(join(dir, 'saved'))
+  })
+
+  test('ends the start with one clear line, and the next one begins once there is room', async () => {
+    const disk = await smallDisk()
+    await disk.fill()
+    const options = { program: disk.program, command: [...disk.command, 'core/main.ts'] }
+    const ending = await start(options).then(
+      () => 'it started',
+      (error: Error) => error.message,
+    )
+    await disk.clear()
+    expect(ending).toMatch(/ended \(1\) before it listened:\ntollgate: .*usage\.sqlite: cannot open the usage database \(.*\); check that data_dir .*\n*$/)
+    await start(options)
+  })
+
+  test('while the process is asked to stop ends it all the same, and what is lost is told', async () => {
+    const disk = await smallDisk()
+    const gateway = await start({ program: disk.program, command: [...disk.command, 'core/main.ts'] })
+    load.start(`${gateway.url}/eth`)
+    await frames(50)
+    await disk.fill(gateway.pid)
+    await frames(50)
+    gateway.signal('SIGTERM')
+    expect((await gateway.ended).code).toBe(0)
+    expect(gateway.log.map(({ msg }) => msg).slice(-2)).toEqual(['usage since the disk failed is lost', 'stopped'])
+  })
 })
 
 test('file descriptors that run out cost connections, and not the process', async () => {

@@ -1,10 +1,10 @@
 /**
- * Ten minutes of everything at once: load with an oracle, all attacks beside it, nodes and configuration that fail and
+ * Ten minutes of everything at once: load with an oracle, all attacks beside it, nodes, configuration and a disk that fail and
  * come back, a plugin that throws, in a heap of 256 MiB. Prints a table; exits with 1 when a promise was broken.
  *
  *     npm run soak          npm run soak -- 60        (seconds)
  */
-import { mkdtemp, readFile, rm } from 'node:fs/promises'
+import { cp, mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
@@ -14,10 +14,12 @@ import { startGatewayProcess } from '../support/gateway-process.ts'
 import { Load, recordedUsage } from '../support/load.ts'
 import { metric } from '../support/metric.ts'
 import { answer, drip, endless, hang, reply, reset, startScriptedNode } from '../support/scripted-node.ts'
+import { makeSmallDisk } from '../support/small-disk.ts'
 import { attacks } from './attacks.ts'
 import { NOTIFICATION_BYTES, startReaders } from './slow-readers.ts'
 import type { GatewayProcess } from '../support/gateway-process.ts'
 import type { Script, ScriptedNode } from '../support/scripted-node.ts'
+import type { SmallDisk } from '../support/small-disk.ts'
 import type { Attack, Target } from './attacks.ts'
 import type { Readers, ReadersReport } from './slow-readers.ts'
 
@@ -99,6 +101,8 @@ class Soak {
   /** The most bytes that were held in memory at once, and that waited for readers. */
   most = { held: 0, backlog: 0 }
   health = { asked: 0, unwell: 0 }
+  /** How often the disk was full, and how often the gateway said so. */
+  disk = { filled: 0, noticed: 0 }
   isOver = false
   hasEnded: string | undefined
   private readonly gateway: GatewayProcess
@@ -155,6 +159,18 @@ class Soak {
         await delay(1000)
         node.current.script(undefined)
       }
+    }
+  }
+
+  /** The disk is full for a while, and then is not. */
+  async breakDisk(disk: SmallDisk): Promise<void> {
+    while (!this.isOver) {
+      await delay(10_000)
+      await disk.fill(this.gateway.pid)
+      await delay(3000)
+      this.disk.filled++
+      if ((await metric(this.gateway.adminUrl, 'tollgate_usage_store_failing').catch(() => 0)) === 1) this.disk.noticed++
+      await disk.clear(this.gateway.pid)
     }
   }
 
@@ -237,6 +253,11 @@ function judge(soak: Soak, load: Load, readers: ReadersReport, violations: reado
       found: unmade.join(', ') || 'yes',
       isGood: unmade.length === 0,
     },
+    {
+      what: 'a full disk cost nothing',
+      found: `full ${soak.disk.filled} times, noticed ${soak.disk.noticed} times`,
+      isGood: soak.disk.noticed > 0, // SQLite needs no room for what fits into the log that it has
+    },
     { what: 'load was served', found: `${load.count('ok')} of ${load.frames} calls`, isGood: load.count('ok') > load.frames / 2 },
     { what: 'a clumsy plugin was passed over', found: `${faults} faults`, isGood: faults > 0 },
   ]
@@ -258,7 +279,9 @@ async function main(): Promise<number> {
   rogue.script((...request) => rogueScripts[Math.floor(Math.random() * rogueScripts.length)]!(...request))
   const readers = await startReaders(STOPPED_MS)
   const config = configOf(node.current.url, rogue.url, readers.feed, load)
-  const gateway = await startGatewayProcess({ ...config, log: { level: 'info' } }, { files, dir, command: ['--max-old-space-size=256', 'core/main.ts'] })
+  const disk = await makeSmallDisk(join(dir, 'data'))
+  const command = [...disk.command, '--max-old-space-size=256', 'core/main.ts']
+  const gateway = await startGatewayProcess({ ...config, log: { level: 'info' } }, { files, dir, program: disk.program, command })
   const soak = new Soak(gateway)
   const target = { port: Number(new URL(gateway.url).port), key: 'attacker-key' }
   say(`soaking for ${seconds} s: ${load.clients.length} clients, ${Object.keys(attacks).length} attacks, ${SLOW_SOCKETS} slow sockets`)
@@ -271,6 +294,7 @@ async function main(): Promise<number> {
     soak.watchHealth(),
     soak.watchMemory(),
     soak.breakNode(node),
+    soak.breakDisk(disk),
     soak.breakConfiguration({ ...config, log: { level: 'info' } }),
   ]
   await delay(seconds * 1000)
@@ -284,7 +308,8 @@ async function main(): Promise<number> {
   gateway.signal('SIGTERM')
   const { code, signal } = await gateway.ended
   soak.hasEnded = early
-  const rows = judge(soak, load, read, load.violations(recordedUsage(join(dir, 'data'))), String(code ?? signal), faults)
+  await cp(disk.path, join(dir, 'saved'), { recursive: true })
+  const rows = judge(soak, load, read, load.violations(recordedUsage(join(dir, 'saved'))), String(code ?? signal), faults)
 
   print(
     'Load',
@@ -306,7 +331,7 @@ async function main(): Promise<number> {
   ])
   const told = gateway.output.split('\n').filter((line) => !line.includes('"plugin":') && !line.includes('configuration'))
   if (rows.some(({ isGood }) => !isGood)) say(told.slice(-40).join('\n'))
-  await Promise.all([node.current.stop(), rogue.stop(), rm(dir, { recursive: true, force: true })])
+  await Promise.all([node.current.stop(), rogue.stop(), disk.stop(), rm(dir, { recursive: true, force: true })])
   return rows.every(({ isGood }) => isGood) ? 0 : 1
 }
 
