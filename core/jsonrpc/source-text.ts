@@ -11,6 +11,15 @@ export function compact(text: Wire): Wire {
   return SPACE.test(text) ? text.replaceAll(TOKENS, (token) => (SPACE.test(token.charAt(0)) ? '' : token)) : text
 }
 
+/** At least as many values as the text holds, up to a bound; quicker than building them. */
+export function countValues(text: Wire, upTo: number): number {
+  let count = 1
+  for (const mark of [',', '[', '{']) {
+    for (let at = text.indexOf(mark); at !== -1 && count <= upTo; at = text.indexOf(mark, at + 1)) count++
+  }
+  return count
+}
+
 /** Whether an object in the text has two members of one name, however they are escaped. Readers do not agree which of them counts. */
 export function hasTwins(text: Wire): boolean {
   const open: Set<string>[] = []

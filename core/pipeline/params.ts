@@ -3,6 +3,7 @@
  * 350 000 values, a tenth of a second of work. So what plugins look at in one document is bounded, by the number of values.
  */
 import { parseParams } from '../jsonrpc/frame.ts'
+import { countValues } from '../jsonrpc/source-text.ts'
 import { freeze } from '../plugin/freeze.ts'
 import { refuse } from '../plugin/outcome.ts'
 import type { RpcRequest } from '../jsonrpc/frame.ts'
@@ -28,18 +29,9 @@ export class ParamsReader {
 
   /** The params, unwritable: what one plugin judged is what the next one sees, and what is sent. Throws UnseenParams. */
   read(request: RpcRequest): unknown {
-    this.values += countValues(request.paramsText ?? '')
+    const text = request.paramsText ?? ''
+    this.values += text.length <= SHORT_CHARACTERS ? text.length >> 1 : countValues(text, MAX_VALUES)
     if (this.values > MAX_VALUES) throw new UnseenParams(TOO_MANY_VALUES.why)
     return freeze(parseParams(request))
   }
-}
-
-/** At least as many values as the text holds, up to a bound that is too many anyway. */
-function countValues(text: string): number {
-  if (text.length <= SHORT_CHARACTERS) return text.length >> 1
-  let count = 1
-  for (const mark of [',', '[', '{']) {
-    for (let at = text.indexOf(mark); at !== -1 && count <= MAX_VALUES; at = text.indexOf(mark, at + 1)) count++
-  }
-  return count
 }

@@ -7,10 +7,11 @@ import { Channel } from './channel.ts'
 import { codeForClient, codeForNode } from './close-codes.ts'
 import { Link } from './link.ts'
 import { Mailbox } from './mailbox.ts'
+import { mayRemember } from './may-remember.ts'
 import { notificationWriter } from './notification.ts'
 import { SocketAttempt } from './socket-attempt.ts'
 import { subscriptionRefusals } from './subscription-refusals.ts'
-import { namedSubscription, subscriptionOf, subscriptionVerb } from './subscription.ts'
+import { bytesHeldBy, namedSubscription, subscriptionOf, subscriptionVerb } from './subscription.ts'
 import type { Reply } from '../../jsonrpc/reply.ts'
 import type { RpcRequest } from '../../jsonrpc/frame.ts'
 import type { Wire } from '../../jsonrpc/wire.ts'
@@ -29,12 +30,21 @@ const GOING_AWAY = 1001
 class OwnSubscription implements Sink {
   readonly mailbox: Mailbox
   private readonly subscription: Subscription
+  private readonly subscriber: Subscriber
   /** The node's id, which is the client's too; '' until it is granted. */
   id: Wire = ''
 
   constructor(subscription: Subscription, subscriber: Subscriber) {
     this.subscription = subscription
+    this.subscriber = subscriber
     this.mailbox = new Mailbox(subscriber)
+    subscriber.backlog.count(bytesHeldBy(subscription))
+  }
+
+  /** Nothing of it is held any more. */
+  end(): void {
+    this.mailbox.shut()
+    this.subscriber.backlog.count(-bytesHeldBy(this.subscription))
   }
 
   notified(method: Wire, event: Wire): void {
@@ -174,13 +184,14 @@ export class DedicatedSocket implements LinkOwner {
     if (this.subscriptions.size >= maxSubscriptions) return Promise.resolve(subscriptionRefusals.tooMany(maxSubscriptions))
     // Nobody shares it, so it goes as the client wrote it.
     const subscription = { ...subscriptionOf(request), paramsText: request.paramsText }
+    if (!mayRemember(bytesHeldBy(subscription), this.terms)) return Promise.resolve(failures['no-room'].refusal)
     const own = new OwnSubscription(subscription, this.subscriber)
     this.subscriptions.add(own)
     afterAnswer.push(() => own.mailbox.told())
     const dueAt = this.terms.monotonicMs() + this.terms.spec.readTimeoutMs
     return new Promise((resolve) => {
       this.channel!.subscribe(subscription, own, dueAt, (answer, id) => {
-        if (id === undefined) this.subscriptions.delete(own)
+        if (id === undefined) this.release(own)
         else if (!this.isOver) this.granted(own, id)
         resolve(this.toOutcome(answer))
       })
@@ -200,8 +211,8 @@ export class DedicatedSocket implements LinkOwner {
   }
 
   private release(own: OwnSubscription): void {
-    this.subscriptions.delete(own)
-    own.mailbox.shut()
+    if (!this.subscriptions.delete(own)) return
+    own.end()
     if (own.id === '') return
     this.channel!.forget(own.id)
     this.terms.counts.upstreamSubscriptions.value--

@@ -9,9 +9,10 @@ import { Channel } from './channel.ts'
 import { Feed } from './feed.ts'
 import { Link } from './link.ts'
 import { Client, Listener } from './listener.ts'
+import { mayRemember } from './may-remember.ts'
 import { fitFirst } from './socket-node.ts'
 import { subscriptionRefusals, unsubscribed } from './subscription-refusals.ts'
-import { namedSubscription, subscriptionOf } from './subscription.ts'
+import { bytesHeldBy, namedSubscription, subscriptionOf } from './subscription.ts'
 import type { Reply } from '../../jsonrpc/reply.ts'
 import type { RpcRequest } from '../../jsonrpc/frame.ts'
 import type { ExchangeContext, Subscriber } from '../../pipeline/ports.ts'
@@ -60,6 +61,7 @@ export class Feeds implements FeedOwner, LinkOwner {
     const { maxSubscriptions } = subscriber.settings
     if (client.listeners.size >= maxSubscriptions) return Promise.resolve(subscriptionRefusals.tooMany(maxSubscriptions))
     const feed = this.feedOf(request)
+    if (feed === undefined) return Promise.resolve(failures['no-room'].refusal)
     return new Promise((resolve) => {
       const listener = new Listener(client, feed, this.terms.spec.readTimeoutMs, resolve)
       afterAnswer.push(() => listener.told())
@@ -127,10 +129,14 @@ export class Feeds implements FeedOwner, LinkOwner {
     return client
   }
 
-  private feedOf(request: RpcRequest): Feed {
+  /** The feed of what a call subscribes to; undefined where there is no room for another one. */
+  private feedOf(request: RpcRequest): Feed | undefined {
     const subscription = subscriptionOf(request)
     let feed = this.feeds.get(subscription.key)
     if (feed === undefined) {
+      const bytes = bytesHeldBy(subscription)
+      if (!mayRemember(bytes, this.terms)) return undefined
+      this.terms.backlog.count(bytes)
       this.feeds.set(subscription.key, (feed = new Feed(subscription, this)))
       if (this.channel !== undefined && this.link!.isOpen) feed.attach(this.channel)
       this.headPoll ??= setInterval(() => this.pollHead(), this.terms.limits.headPollMs)
@@ -149,6 +155,7 @@ export class Feeds implements FeedOwner, LinkOwner {
   }
 
   feedEnded(feed: Feed): void {
+    this.terms.backlog.count(-bytesHeldBy(feed.subscription))
     if (this.feeds.get(feed.subscription.key) === feed) this.feeds.delete(feed.subscription.key)
     if (this.feeds.size > 0) return
     clearTimeout(this.retry)

@@ -4,9 +4,10 @@
  */
 import { fromWire } from '../../jsonrpc/wire.ts'
 import { quantityOf } from './chain.ts'
+import { mayRemember } from './may-remember.ts'
 import type { Wire } from '../../jsonrpc/wire.ts'
 import type { Chain } from './chain.ts'
-import type { SocketTerms } from './link.ts'
+import type { MemoryTerms } from './may-remember.ts'
 import type { Missed } from './missed.ts'
 
 /** What was delivered of one block: source texts of logs by their index. */
@@ -15,8 +16,9 @@ interface Delivered {
   readonly logs: Map<number, Wire>
 }
 
-/** Part of the backlog that what is remembered leaves to what waits. */
-const FOR_WHAT_WAITS = 1 / 2
+/** What a log that is remembered takes beside its text, and a block with such logs, as measured. */
+const LOG_BYTES = 128
+const BLOCK_BYTES = 512
 
 /** What tells a log from all others. */
 interface LogPlace {
@@ -28,7 +30,7 @@ interface LogPlace {
 
 export class MissedLogs implements Missed {
   newest: number | undefined
-  private readonly terms: Pick<SocketTerms, 'limits' | 'backlog'>
+  private readonly terms: MemoryTerms
   private readonly filter: Readonly<Record<string, unknown>>
   /** The first block that counts. */
   private first: number | undefined
@@ -41,7 +43,7 @@ export class MissedLogs implements Missed {
   /** Until a log of a block above this one comes, one that was delivered before is a repetition. */
   private repeatsUntil = -1
 
-  constructor(filter: Readonly<Record<string, unknown>>, terms: Pick<SocketTerms, 'limits' | 'backlog'>) {
+  constructor(filter: Readonly<Record<string, unknown>>, terms: MemoryTerms) {
     this.filter = filter
     this.terms = terms
   }
@@ -112,25 +114,25 @@ export class MissedLogs implements Missed {
   private note({ number, hash, index }: LogPlace, log: Wire): void {
     this.first ??= number
     this.newest = Math.max(this.newest ?? -1, number)
-    let block = this.delivered.get(number)
-    if (block?.hash !== hash) {
-      this.drop(number)
-      this.delivered.set(number, (block = { hash, logs: new Map() }))
-    }
-    this.forgetLog(block, index)
+    if (this.delivered.get(number)?.hash !== hash) this.drop(number)
+    this.forget({ number, hash, index })
+    const bytes = log.length + LOG_BYTES + BLOCK_BYTES
     for (const oldest of this.delivered.keys()) {
-      if (oldest === number || (oldest > number - this.terms.limits.rememberedBlocks && this.mayRemember(log))) break
+      if (oldest === number || (oldest > number - this.terms.limits.rememberedBlocks && this.mayRemember(bytes))) break
       this.drop(oldest)
     }
-    if (!this.mayRemember(log)) return
+    if (!this.mayRemember(bytes)) return
+    let block = this.delivered.get(number)
+    if (block === undefined) {
+      this.delivered.set(number, (block = { hash, logs: new Map() }))
+      this.remember(BLOCK_BYTES)
+    }
     block.logs.set(index, log)
-    this.remember(log.length)
+    this.remember(log.length + LOG_BYTES)
   }
 
-  private mayRemember(log: Wire): boolean {
-    const { limits, backlog } = this.terms
-    if (this.hasEnded) return false
-    return this.rememberedBytes + log.length <= limits.rememberedBytes && backlog.fits(backlog.maxBytes * FOR_WHAT_WAITS + log.length)
+  private mayRemember(bytes: number): boolean {
+    return !this.hasEnded && this.rememberedBytes + bytes <= this.terms.limits.rememberedBytes && mayRemember(bytes, this.terms)
   }
 
   private remember(bytes: number): void {
@@ -139,18 +141,19 @@ export class MissedLogs implements Missed {
   }
 
   /** Answers whether the log was among those delivered. */
-  private forget({ number, hash, index }: LogPlace): boolean {
+  private forget({ number, hash, index }: Omit<LogPlace, 'isRemoved'>): boolean {
     const block = this.delivered.get(number)
-    return block?.hash === hash && this.forgetLog(block, index)
-  }
-
-  private forgetLog({ logs }: Delivered, index: number): boolean {
-    this.remember(-(logs.get(index)?.length ?? 0))
-    return logs.delete(index)
+    const log = block?.hash === hash ? block.logs.get(index) : undefined
+    if (log === undefined) return false
+    this.remember(-log.length - LOG_BYTES)
+    return block!.logs.delete(index)
   }
 
   private drop(number: number): void {
-    for (const log of this.delivered.get(number)?.logs.values() ?? []) this.remember(-log.length)
+    const block = this.delivered.get(number)
+    if (block === undefined) return
+    for (const log of block.logs.values()) this.remember(-log.length - LOG_BYTES)
+    this.remember(-BLOCK_BYTES)
     this.delivered.delete(number)
   }
 }

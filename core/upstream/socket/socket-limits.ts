@@ -30,6 +30,8 @@ export interface SocketLimits {
   readonly rememberedBlocks: number
   /** Bytes of delivered logs that are remembered for one subscription. */
   readonly rememberedBytes: number
+  /** Part of the backlog that all subscriptions may take, and what is remembered for them. */
+  readonly rememberedShare: number
   /** Blocks that are made up for at most after a loss. */
   readonly backfillBlocks: number
   /** Blocks asked for in one eth_getLogs, and in one go of eth_getBlockByNumber. */
@@ -66,6 +68,7 @@ export const socketLimits: SocketLimits = {
   resubscribeAttempts: 10,
   rememberedBlocks: 128,
   rememberedBytes: 4 * 1024 * 1024,
+  rememberedShare: 1 / 2,
   backfillBlocks: 1024,
   backfillSpan: 16,
   logOverlapBlocks: 8,

@@ -8,7 +8,7 @@ import { DedicatedSocket } from './dedicated.ts'
 import { Feeds } from './feeds.ts'
 import { SocketNode, fitFirst } from './socket-node.ts'
 import { subscriptionRefusals } from './subscription-refusals.ts'
-import { subscriptionVerb } from './subscription.ts'
+import { holdTooMuch, subscriptionVerb } from './subscription.ts'
 import type { RpcRequest } from '../../jsonrpc/frame.ts'
 import type { ExchangeContext, Subscriber } from '../../pipeline/ports.ts'
 import type { Outcome } from '../../plugin/outcome.ts'
@@ -70,6 +70,15 @@ export class UpstreamSockets {
 
   /** Sends the calls of a frame; `call` takes those that no socket has to carry. */
   async exchange(requests: readonly RpcRequest[], context: ExchangeContext, call: Forward): Promise<readonly Outcome[]> {
+    const isAbout = ({ method }: RpcRequest | Call): boolean => subscriptionVerb(method) !== undefined
+    if (!holdTooMuch(requests.filter(isAbout))) return this.carry(requests, context, call)
+    const others = requests.filter((request) => !isAbout(request))
+    const calls = context.calls.filter((each) => !isAbout(each))
+    const answers = others.length === 0 ? [] : await this.carry(others, { ...context, calls }, call)
+    return requests.map((request) => answers[others.indexOf(request)] ?? subscriptionRefusals.tooLarge)
+  }
+
+  private async carry(requests: readonly RpcRequest[], context: ExchangeContext, call: Forward): Promise<readonly Outcome[]> {
     const { subscriber, rewrite } = context
     if (subscriber?.settings.mode === 'dedicated' && this.nodes.length > 0) return this.socketOf(subscriber).exchange(requests, context)
     const own = subscriber !== undefined && isRewritten(rewrite) && this.nodes.length > 0 ? this.socketOf(subscriber) : undefined

@@ -2,6 +2,7 @@
  * Calls that subscribe, and calls that end a subscription: which they are, and when two of them ask for the same.
  * `eth_subscribe`, but also `subscribe_newHead`, `chain_subscribeNewHeads`, `accountSubscribe`, `EthSubscribe`.
  */
+import { countValues } from '../../jsonrpc/source-text.ts'
 import { fromWire, jsonWire, toWire } from '../../jsonrpc/wire.ts'
 import type { RpcRequest } from '../../jsonrpc/frame.ts'
 import type { Wire } from '../../jsonrpc/wire.ts'
@@ -15,6 +16,21 @@ export function subscriptionVerb(method: string): 'subscribe' | 'unsubscribe' | 
   const verb = VERB.exec(method)?.[0]
   if (verb === undefined) return undefined
   return /^un/i.test(verb) ? 'unsubscribe' : 'subscribe'
+}
+
+/** What the params of all calls of one frame that are about subscriptions may hold, in values and in bytes: some 20 ms of reading. */
+export const MAX_VALUES = 5000
+export const MAX_BYTES = 131_072
+
+/** Whether calls that are about subscriptions hold too much to be read. */
+export function holdTooMuch(requests: readonly RpcRequest[]): boolean {
+  let values = 0
+  let bytes = 0
+  for (const { paramsText = '' } of requests) {
+    bytes += paramsText.length
+    values += countValues(paramsText, MAX_VALUES)
+  }
+  return bytes > MAX_BYTES || values > MAX_VALUES
 }
 
 /** Events that can be asked for afterwards. */
@@ -50,6 +66,17 @@ export function subscriptionOf(request: RpcRequest): Subscription {
     replayable: request.method === 'eth_subscribe' && (topic === 'newHeads' || topic === 'logs') ? topic : undefined,
     filter: typeof filter === 'object' && filter !== null ? { ...filter, blockHash: undefined } : {},
   }
+}
+
+/** A subscription and what belongs to it, beside its params and what is remembered; new heads are remembered by their hashes. As measured. */
+const OWN_BYTES = 2048
+const HEADS_BYTES = 16_384
+/** Params are kept as a text to send, as a key, and as a value that takes twice as much. */
+const COPIES = 4
+
+/** What a subscription holds in memory. */
+export function bytesHeldBy({ key, replayable }: Subscription): number {
+  return OWN_BYTES + (replayable === 'newHeads' ? HEADS_BYTES : 0) + COPIES * key.length
 }
 
 /** The subscription that an unsubscribe call names, as JSON text; undefined where it names none. */

@@ -56,7 +56,7 @@ test('an answer for which there is no room ends the socket; reads that shared it
 })
 
 test('notifications that come before their subscription is granted wait as far as there is room', async () => {
-  const backlog = roomOf(100_000)
+  const backlog = roomOf(120_000)
   const node = await socketNode()
   const push = (n: number): string =>
     `{"method":"eth_subscription","params":{"subscription":"0x77","result":{"number":"0x${n}","fill":"${'x'.repeat(30_000)}"}}}`
@@ -72,14 +72,14 @@ test('notifications that come before their subscription is granted wait as far a
 })
 
 test('notifications that wait for their subscriber to be told end its session where there is no room for them', async () => {
-  const backlog = roomOf(1000)
+  const backlog = roomOf(40_000)
   const node = await socketNode()
   const { client } = socketUpstream([node], { backlog })
   const one = client()
   node.handlers.set('eth_call', silence)
   void one.send(call('eth_subscribe', '["newHeads"]'), call('eth_call'))
   await node.until(() => node.subscriptions.size === 1)
-  node.chain.mine(20)
+  node.chain.mine(200)
   await until(() => one.closed !== undefined)
   expect(one.closed![0]).toBe(1013)
 })
@@ -109,7 +109,7 @@ test.each([
 })
 
 test('all that subscriptions remember leaves half of the room to what waits', async () => {
-  const backlog = roomOf(20_000)
+  const backlog = roomOf(200_000)
   const node = await socketNode()
   const { client } = socketUpstream([node], { backlog })
   const one = client()
@@ -117,6 +117,38 @@ test('all that subscriptions remember leaves half of the room to what waits', as
   const event = (n: number): string => JSON.stringify({ blockNumber: '0x1', blockHash: '0xab', logIndex: `0x${n}`, data: 'x'.repeat(1000) })
   for (const subscription of node.subscriptions.keys()) for (let n = 0; n < 5; n++) node.notify(subscription, event(n))
   await until(() => one.events().length === 100)
-  expect(backlog.held.value).toBeGreaterThan(8000)
-  expect(backlog.held.value).toBeLessThanOrEqual(10_000)
+  expect(backlog.held.value).toBeGreaterThan(90_000)
+  expect(backlog.held.value).toBeLessThanOrEqual(100_000)
+})
+
+test.each(['shared', 'dedicated'] as const)(
+  'subscriptions count for as long as they last, and are refused where there is no room for them (%s)',
+  async (mode) => {
+    const backlog = roomOf(200_000)
+    const node = await socketNode()
+    const { client } = socketUpstream([node], { backlog })
+    const [one, other] = [client({ mode }), client({ mode })]
+    const params = (n: number): string => `["logs",{"address":["0x${String(n).padStart(5000, '0')}"]}]`
+    const said: string[] = []
+    for (let n = 0; n < 6; n++) said.push((await one.ask('eth_subscribe', params(n))).split(' ').at(-1)!)
+    expect(said.slice(4)).toEqual(['no-room', 'no-room'])
+    expect(said.slice(0, 4)).not.toContain('no-room')
+    expect(backlog.held.value).toBeLessThanOrEqual(100_000)
+    one.leave()
+    await until(() => backlog.held.value === 0)
+    await other.subscribe(params(0))
+  },
+)
+
+test.each([
+  ['values', Array.from({ length: 10 }, () => call('eth_subscribe', `["logs",{"topics":[${'null,'.repeat(600)}null]}]`))],
+  ['bytes', Array.from({ length: 10 }, (_, n) => call('eth_subscribe', `["logs",{"address":"0x${String(n).padStart(20_000, '0')}"}]`))],
+  ['values to unsubscribe from', [call('eth_unsubscribe', `[${'0,'.repeat(10_000)}0]`)]],
+])('a frame that holds too many %s of subscriptions subscribes to none of them, and its other calls are served', async (_, requests) => {
+  const node = await socketNode()
+  const { client } = socketUpstream([node])
+  const outcomes = await client().send(...requests, call('eth_call'))
+  expect(outcomes.map((outcome) => outcome.kind)).toEqual([...requests.map(() => 'refusal'), 'result'])
+  expect(outcomes[0]).toMatchObject({ name: 'invalidParams', why: 'subscription-too-large' })
+  expect(node.callsTo('eth_subscribe')).toEqual([])
 })

@@ -332,7 +332,7 @@ describe('logs', () => {
   })
 
   test('are remembered only so far', async () => {
-    const { chain, node, one } = await subscribed(params, { limits: { rememberedBytes: 400, logOverlapBlocks: 2 } })
+    const { chain, node, one } = await subscribed(params, { limits: { rememberedBytes: 2000, logOverlapBlocks: 2 } })
     for (let i = 0; i < 50; i++) chain.mine(1, [log(String(i))])
     await until(() => one.logs().length === 50)
     await cut(node, () => chain.reorg(1, 1, [log('new')]))
