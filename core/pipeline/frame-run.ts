@@ -8,6 +8,7 @@ import { RpcFault } from '../jsonrpc/frame.ts'
 import { refuse } from '../plugin/outcome.ts'
 import { encodeAnswers, refusalHeaders } from './answer.ts'
 import { faulted, isPromise, observe, settle, sound } from './hooks.ts'
+import { NO_ROOM, holdAnswers } from './hold-answers.ts'
 import { LiveCall } from './live-call.ts'
 import { ParamsReader } from './params.ts'
 import { outcomesOf, requestsOf } from './parts.ts'
@@ -38,9 +39,9 @@ export interface Pipeline extends Asking {
 
 const OVERLOADED = refuse('overloaded', 'too-many-frames', { message: 'The gateway is at its limit of calls in flight; try again', retryAfterMs: 1000 })
 
-export const NO_ROOM = refuse('overloaded', 'no-room', { message: 'The gateway holds as much in memory as it may; try again', retryAfterMs: 1000 })
-
 const UNCOUNTED = refuse('overloaded', 'store-away', { message: 'What this call costs cannot be counted now; try again', retryAfterMs: 1000 })
+
+const NOTHING: readonly Payload[] = []
 
 const PLUGIN_FAULT = refuse('internal', 'plugin-fault')
 const BROKEN = refuse('internal', 'frame-broken')
@@ -69,7 +70,7 @@ export class FrameRun implements FrameView {
   private readonly afterAnswer: (() => void)[] = []
   private exchange: ExchangeContext | undefined
   /** Answers that are held. */
-  private answers: Payload[] | undefined
+  private answers: readonly Payload[] = NOTHING
 
   constructor(session: LiveSession, requestId: string, requestBytes: number, pipeline: Pipeline, done: (answer: Answer) => void) {
     this.session = session
@@ -106,7 +107,7 @@ export class FrameRun implements FrameView {
   private overload(): Refusal | undefined {
     const { framesInFlight, maxFramesInFlight, load } = this.pipeline
     if (framesInFlight.http.value + framesInFlight.ws.value >= maxFramesInFlight) return OVERLOADED
-    return load.room.fits(this.requestBytes) ? load.refusal : NO_ROOM
+    return load.room.hasPlaceFor(this.requestBytes, this.requestBytes) ? load.refusal : NO_ROOM
   }
 
   /** The client has gone: stops the work upstream. The frame still ends in order, and is logged. */
@@ -280,21 +281,10 @@ export class FrameRun implements FrameView {
   }
 
   private reply(): void {
-    this.holdAnswers()
+    this.answers = holdAnswers(this.calls, this.pipeline.load.room)
     this.callAt = 0
     this.stepAt = 0
     this.replyOn()
-  }
-
-  /** Holds what the calls are answered with until the client's side does. What there is no room for is refused, and costs nothing. */
-  private holdAnswers(): void {
-    const { room } = this.pipeline.load
-    for (const call of this.calls) {
-      const outcome = call.outcome!
-      if (outcome.kind === 'refusal') continue
-      if (room.admits(outcome.payload)) (this.answers ??= []).push(outcome.payload)
-      else call.decide(NO_ROOM, undefined)
-    }
   }
 
   private replyOn(): void {
@@ -342,8 +332,8 @@ export class FrameRun implements FrameView {
   private letGo(): void {
     const { room } = this.pipeline.load
     room.count(-this.requestBytes)
-    for (const payload of this.answers ?? []) room.letGo(payload)
-    this.answers = undefined
+    for (const payload of this.answers) room.letGo(payload)
+    this.answers = NOTHING
   }
 
   /** Goes on after something was waited for. */

@@ -5,6 +5,10 @@
 import type { Payload } from '../jsonrpc/encode.ts'
 import type { CounterHandle } from './metrics.ts'
 
+/** Who holds more than this leaves a part of the room to those who hold less: some large answers that nobody reads are not to keep all others from being served. */
+const SMALL_BYTES = 65_536
+const FOR_THE_SMALL = 1 / 4
+
 export class Room {
   /** Bytes that are held now. */
   readonly held: CounterHandle
@@ -30,6 +34,20 @@ export class Room {
     return this.held.value + bytes <= this.maxBytes
   }
 
+  /** Whether one who holds so many bytes has to let go of them. */
+  isTooFullFor(bytes: number): boolean {
+    return this.held.value > this.maxFor(bytes)
+  }
+
+  /** Whether one who is to hold so many bytes `inAll` may hold so many of them more. */
+  hasPlaceFor(bytes: number, inAll: number): boolean {
+    return this.held.value + bytes <= this.maxFor(inAll)
+  }
+
+  private maxFor(bytes: number): number {
+    return bytes > SMALL_BYTES ? this.maxBytes * (1 - FOR_THE_SMALL) : this.maxBytes
+  }
+
   /** Counts bytes that are held from now on, whether there is room for them or not; below 0 they are let go. */
   count(bytes: number): void {
     this.held.value += bytes
@@ -40,9 +58,9 @@ export class Room {
     if (length < buffer.byteLength) this.used.set(buffer, length)
   }
 
-  /** Holds a payload, if there is room for it; answers whether there is. */
-  admits(payload: Payload): boolean {
-    if (!this.fits(this.costOf(payload))) return false
+  /** Holds a payload for one who holds so many bytes already, if there is room for it; answers whether there is. */
+  admits(payload: Payload, already: number): boolean {
+    if (!this.hasPlaceFor(this.costOf(payload), already + payload.length)) return false
     this.hold(payload)
     return true
   }

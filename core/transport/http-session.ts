@@ -3,7 +3,8 @@
  * client that does not take the answer is cut off.
  */
 import { encodeRefusal, refusalHeaders } from '../pipeline/answer.ts'
-import { FrameRun, NO_ROOM } from '../pipeline/frame-run.ts'
+import { FrameRun } from '../pipeline/frame-run.ts'
+import { NO_ROOM } from '../pipeline/hold-answers.ts'
 import { closeSession, openSession } from '../pipeline/open.ts'
 import { documentBytes, piecesOf } from '../jsonrpc/encode.ts'
 import { errors } from '../jsonrpc/errors.ts'
@@ -104,7 +105,7 @@ export class HttpSession {
       room.count(chunk.length)
       if (body.bytes > this.limits.maxBodyBytes) return this.refuse(this.tooLarge())
       if (body.isCrumbled) return this.refuse(edge.crumbled)
-      if (room.isOverfull) return this.refuse(NO_ROOM)
+      if (room.isTooFullFor(this.bodyBytes)) return this.refuse(NO_ROOM)
     })
     this.request.on('end', () => {
       if (this.isOver) return

@@ -57,6 +57,7 @@ export class SocketSession implements Subscriber, Traffic {
   private readonly closers: ((code: number, reason: string) => void)[] = []
   /** Messages that arrived while the socket was already being paused, while the session is judged anew, or while others have their turn. */
   private readonly waiting: Buffer[] = []
+  private waitingBytes = 0
   private readonly turn: Turn
   private callsInFlight = 0
   /** What makes the request ids of one socket differ. */
@@ -120,7 +121,7 @@ export class SocketSession implements Subscriber, Traffic {
 
   /** A message is under way. What it may hold is bounded by the room, and by time as a request is. */
   private arrives(): void {
-    if (this.door.pipeline.load.room.isOverfull) this.cutWith(TRY_AGAIN_LATER, 'no room for what arrives')
+    if (this.door.pipeline.load.room.isTooFullFor(this.arriving.bytes)) this.cutWith(TRY_AGAIN_LATER, 'no room for what arrives')
     else if (this.late === undefined) this.watchArrival()
   }
 
@@ -144,11 +145,13 @@ export class SocketSession implements Subscriber, Traffic {
     this.waiting.push(data)
     room.count(data.length)
     this.socket.pause()
-    if (room.isOverfull) this.close(TRY_AGAIN_LATER, 'no room for what waits')
+    this.waitingBytes += data.length
+    if (room.isTooFullFor(this.waitingBytes)) this.close(TRY_AGAIN_LATER, 'no room for what waits')
   }
 
   private takeWaiting(): Buffer {
     const data = this.waiting.shift()!
+    this.waitingBytes -= data.length
     this.door.pipeline.load.room.count(-data.length)
     return data
   }

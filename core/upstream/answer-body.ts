@@ -77,7 +77,7 @@ export class AnswerBody {
     const bytes = this.pieces.bytes + piece.length
     this.heldBytes += piece.length
     this.room.count(piece.length)
-    const why = bytes > this.capBytes ? 'too-large' : this.room.isOverfull ? 'no-room' : undefined
+    const why = bytes > this.capBytes ? 'too-large' : this.room.isTooFullFor(bytes) ? 'no-room' : undefined
     if (why !== undefined) {
       this.drop()
       this.reader.bodyFailed(why)

@@ -57,6 +57,7 @@ export class FrameExchange implements Passenger {
   private left: number
   /** Answers that wait for others. */
   private readonly held: Payload[] = []
+  private heldBytes = 0
 
   constructor(
     requests: readonly RpcRequest[],
@@ -139,7 +140,8 @@ export class FrameExchange implements Passenger {
   /** Keeps an answer that has to wait for others, where there is room for it. */
   private hold(outcome: Outcome): Outcome {
     if (outcome.kind === 'refusal') return outcome
-    if (!this.terms.room.admits(outcome.payload)) return failures['no-room'].refusal
+    if (!this.terms.room.admits(outcome.payload, this.heldBytes)) return failures['no-room'].refusal
+    this.heldBytes += outcome.payload.length
     this.held.push(outcome.payload)
     return outcome
   }

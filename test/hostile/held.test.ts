@@ -97,18 +97,33 @@ test('answers that wait for a plugin count as well: those that there is no room 
     onFault: 'refuse',
     create: () => ({ reply: () => new Promise<undefined>((resolve) => waiting.push(() => resolve(undefined))) }),
   })
-  await start({ plugins: { patient: {} }, top: { limits: { max_held: 5 * MIB } } }, [...plugins, patient])
+  await start({ plugins: { patient: {} }, top: { limits: { max_held: 6 * MIB } } }, [...plugins, patient])
   node.results.set('eth_getLogs', JSON.stringify('x'.repeat(2 * MIB)))
   const clients: RawHttp[] = []
   for (let at = 0; at < 4; at++) {
     clients.push((await RawHttp.connect(port)).send(post(CALL)))
     await expect.poll(() => waiting.length).toBe(at + 1)
   }
-  expect(await held()).toBeLessThanOrEqual(5 * MIB)
+  expect(await held()).toBeLessThanOrEqual(6 * MIB)
   for (const run of waiting) run()
   const answers = await Promise.all(clients.map((client) => client.answer()))
   expect(answers.map((given) => given?.status)).toEqual([200, 200, 503, 503])
   expect(answers.map((given) => given?.headers['x-cu-cost'])).toEqual(['10', '10', '0', '0'])
   for (const client of clients) client.end()
   await expect.poll(held).toBe(0)
+})
+
+test('large answers that nobody reads keep no small call from being served', async () => {
+  const answerBytes = 16 * MIB
+  await start({ top: { limits: { max_held: 2 * answerBytes + 50 } } })
+  // With what is written around it once by the node and once by the gateway: two of them would leave no room for a call.
+  const around = CALL.replace('"method":"eth_getLogs"', '"result":').length
+  node.results.set('eth_getLogs', 'x'.repeat(answerBytes - 2 * around - 2).replace(/^x|x$/g, '"'))
+  await Promise.all(Array.from({ length: 4 }, stalled))
+  await expect.poll(() => gateway.metric('tollgate_frames_in_flight')).toBe(0)
+  for (let at = 0; at < 20; at++) {
+    const { status } = await gateway.post('/eth', CALL.replace('eth_getLogs', 'eth_blockNumber'), { apikey: 'free-key' })
+    expect(status).toBe(200)
+  }
+  expect((await gateway.post('/eth', CALL, { apikey: 'free-key' })).json).toMatchObject({ error: { data: { reason: 'no-room' } } })
 })

@@ -39,7 +39,7 @@ describe('a message that arrives', () => {
   })
 
   test('for which there is no room ends its socket, and no other', async () => {
-    const { port, load, core } = await startSockets({ atOnce: true, maxHeldBytes: 500 * KIB })
+    const { port, load, core } = await startSockets({ atOnce: true, maxHeldBytes: 600 * KIB })
     const calm = await rawClient(port)
     const greedy = await Promise.all(Array.from({ length: 10 }, () => rawClient(port)))
     for (const client of greedy) client.send(frame(OPCODE.text, ' '.repeat(90 * KIB), { fin: false }))

@@ -187,7 +187,7 @@ export class Link implements InboxOwner {
   }
 
   private arrives(): void {
-    if (!this.terms.room.isOverfull) return
+    if (!this.terms.room.isTooFullFor(this.arriving!.bytes)) return
     this.hadNoRoom = true
     this.cut()
   }
