@@ -56,6 +56,33 @@ describe('a request that could be read two ways is refused, and its connection e
   })
 })
 
+describe('a handshake that could be read two ways is refused as a request is', () => {
+  const handshake = (more = '', line = 'GET /eth HTTP/1.1'): string =>
+    `${line}\r\nHost: x\r\nApikey: free-key\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n${more}\r\n`
+
+  test.each<[string, number, string, string]>([
+    ['two Hosts', 400, 'duplicate-header', handshake('Host: y\r\n')],
+    ['two Authorizations', 400, 'duplicate-header', handshake('Authorization: Bearer a\r\nAuthorization: Bearer b\r\n')],
+    ['two API keys', 401, 'invalid-key', handshake('Apikey: free-key\r\n')],
+    ['two keys of its own', 400, 'websocket-key', handshake('Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n')],
+    ['two versions', 426, 'websocket-version', handshake('Sec-WebSocket-Version: 13\r\n')],
+    ['two upgrades', 400, 'bad-upgrade', handshake('Upgrade: h2c\r\n')],
+    ['a body', 400, 'bad-upgrade', `${handshake('Content-Length: 5\r\n')}hello`],
+    ['a body in chunks', 400, 'bad-upgrade', `${handshake('Transfer-Encoding: chunked\r\n')}0\r\n\r\n`],
+    ['HTTP/1.0', 400, 'bad-upgrade', handshake('', 'GET /eth HTTP/1.0')],
+    ['an absolute target that disagrees with Host', 400, 'bad-target', handshake('', 'GET http://y/eth HTTP/1.1')],
+    ['a target with a fragment', 400, 'bad-target', handshake('', 'GET /eth#x HTTP/1.1')],
+    ['a target with dots', 400, 'bad-target', handshake('', 'GET /eth/../eth HTTP/1.1')],
+    ['101 headers', 431, 'headers-too-large', handshake('X: y\r\n'.repeat(95))],
+    ['headers of 16 KiB', 431, 'headers-too-large', handshake(`X: ${'y'.repeat(16_384)}\r\n`)],
+  ])('%s: %i', async (_, status, reason, request) => {
+    const [refused, ...more] = await exchange(port, request + SMUGGLED)
+    expect(refused).toMatchObject({ status, headers: { connection: 'close' } })
+    expect(reasonOf(refused!.body)).toBe(reason)
+    expect(more).toEqual([])
+  })
+})
+
 describe('up to its limit a request is served, and beyond it refused', () => {
   const CLOSE = 'Connection: close\r\n'
   /** So that the request line and all headers come to so many bytes. */

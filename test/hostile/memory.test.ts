@@ -8,6 +8,7 @@ import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
 import { basic, basicFiles } from '../support/gateway.ts'
 import { startGatewayProcess } from '../support/gateway-process.ts'
 import { RawHttp } from '../support/raw-http.ts'
+import { OPCODE, RawWebSocket, frame } from '../support/raw-web-socket.ts'
 import { endless, reply, startScriptedNode } from '../support/scripted-node.ts'
 import type { GatewayProcess } from '../support/gateway-process.ts'
 import type { ScriptedNode } from '../support/scripted-node.ts'
@@ -85,7 +86,7 @@ const LIMITS = new Set([
 const unexpected = (outcomes: Iterable<string>): string[] => [...new Set(outcomes)].filter((outcome) => !LIMITS.has(outcome))
 
 async function expectNothingLeft(): Promise<void> {
-  await expect.poll(() => metric('tollgate_held_bytes'), { timeout: 10_000 }).toBe(0)
+  for (const name of ['tollgate_held_bytes', 'tollgate_backlog_bytes']) await expect.poll(() => metric(name), { timeout: 10_000 }).toBe(0)
   await expect.poll(() => call(), { timeout: 10_000 }).toBe('result')
   expect(unwell).toBe(0)
 }
@@ -161,6 +162,24 @@ test('a thousand requests that never end, each with half a body', async () => {
   for (const client of clients) client.end()
   expect([...new Set(statuses)].filter((status) => status !== 503 && status !== 408)).toEqual([])
   expect(statuses).toContain(503)
+  await expectNothingLeft()
+})
+
+test('a thousand WebSocket messages that never end, each with half of one', async () => {
+  const half = frame(OPCODE.text, ' '.repeat(100_000), { fin: false })
+  const codes = await Promise.all(
+    Array.from({ length: 1000 }, async () => {
+      const { client, status } = await RawWebSocket.handshake(port, '/eth', { apikey: 'paid-key' })
+      if (status !== 101) return status
+      client.send(half)
+      const code = await client.closeCode()
+      client.end()
+      return code
+    }),
+  )
+  // Of those that there is no room for some have sent more than they can be told to stop: they are cut.
+  expect([...new Set(codes)].filter((code) => ![1008, 1013, 503, undefined].includes(code))).toEqual([])
+  expect(codes).toContain(1008)
   await expectNothingLeft()
 })
 

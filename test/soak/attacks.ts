@@ -81,10 +81,29 @@ export const attacks: Readonly<Record<string, Attack>> = {
   'answers that nobody reads': async (target) => {
     const client = await RawHttp.connect(target.port)
     client.socket.pause()
-    client.send(post(target, '/eth', CALL.replace('eth_blockNumber', 'eth_getLogs')))
+    client.send(post(target, pick(['/eth', '/rogue']), CALL.replace('eth_blockNumber', 'eth_getLogs')))
     await new Promise((resolve) => setTimeout(resolve, 3000))
     client.end()
     return []
+  },
+
+  'messages that never end': async ({ port, key }) => {
+    const { client, status } = await RawWebSocket.handshake(port, '/eth', { apikey: key })
+    client.send(frame(OPCODE.text, ' '.repeat(pick([1000, 500_000])), { fin: false }))
+    await new Promise((resolve) => setTimeout(resolve, 5000))
+    client.end()
+    return [status]
+  },
+
+  'subscriptions to ever more': async ({ port, key }) => {
+    const { client, status } = await RawWebSocket.handshake(port, '/feed/close', { apikey: key })
+    for (let at = 0; at < 50 && status === 101; at++) {
+      const address = `0x${Math.random()}${'0'.repeat(50_000)}`
+      client.send(frame(OPCODE.text, `{"jsonrpc":"2.0","id":${at},"method":"eth_subscribe","params":["logs",{"address":"${address}"}]}`))
+      if ((await client.next()) === undefined) break
+    }
+    client.end()
+    return [status]
   },
 
   'WebSockets that speak garbage': async ({ port, key }) => {

@@ -55,6 +55,7 @@ const rogueScripts: readonly Script[] = [
     socket.write(bomb)
   },
   drip('HTTP/1.1 200 OK\r\nX: ', 'x', 20),
+  reply(`{"jsonrpc":"2.0","id":{id},"result":"${'x'.repeat(5 * MIB)}"}`),
   reply('{"jsonrpc":"2.0","id":999999999,"result":1}'),
   reply('<html>no</html>', 200),
   reply('', 200),
