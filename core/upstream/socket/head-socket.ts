@@ -3,11 +3,11 @@
  * grant the subscription is tried again later: its head is asked for at an interval as well.
  */
 import { RpcRequest } from '../../jsonrpc/frame.ts'
-import { fromWire } from '../../jsonrpc/wire.ts'
 import { backoffMs } from './backoff.ts'
 import { quantityOf } from './chain.ts'
 import { Channel } from './channel.ts'
 import { Link } from './link.ts'
+import { readEvent } from './read-event.ts'
 import { subscriptionOf } from './subscription.ts'
 import type { Reply } from '../../jsonrpc/reply.ts'
 import type { Wire } from '../../jsonrpc/wire.ts'
@@ -61,8 +61,7 @@ export class HeadSocket implements LinkOwner, Sink {
   }
 
   notified(_method: Wire, event: Wire): void {
-    const { number } = (JSON.parse(fromWire(event)) ?? {}) as { readonly number?: unknown }
-    const head = quantityOf(number)
+    const head = quantityOf(readEvent(event)['number'])
     if (head === undefined) return
     this.failures = 0
     this.told(head)

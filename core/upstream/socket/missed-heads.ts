@@ -2,8 +2,8 @@
  * New heads that were missed: every block after the last delivered one, once, by number; after a reorganisation every block of
  * the new branch. A header is made of the block as the node tells it, with the fields that the node pushes.
  */
-import { fromWire } from '../../jsonrpc/wire.ts'
 import { quantityOf } from './chain.ts'
+import { hashOf, readEvent } from './read-event.ts'
 import { membersOf } from './source-text.ts'
 import type { Wire } from '../../jsonrpc/wire.ts'
 import type { Block, Chain } from './chain.ts'
@@ -35,13 +35,13 @@ export class MissedHeads implements Missed {
   }
 
   admit(event: Wire): boolean {
-    const header = JSON.parse(fromWire(event)) as Readonly<Record<string, unknown>> | null
-    const number = quantityOf(header?.['number'])
-    const hash = header?.['hash']
-    if (number === undefined || typeof hash !== 'string') return true
+    const header = readEvent(event)
+    const number = quantityOf(header['number'])
+    const hash = hashOf(header['hash'])
+    if (number === undefined || hash === undefined) return true
     if (number <= this.repeatsUntil && this.delivered.get(number) === hash) return false
     if (number > this.repeatsUntil) this.repeatsUntil = -1
-    this.fields = Object.keys(header!)
+    this.fields = Object.keys(header)
     this.note(number, hash)
     return true
   }

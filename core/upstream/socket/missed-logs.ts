@@ -2,9 +2,9 @@
  * Logs that were missed: what the filter finds in the blocks of the gap and was not delivered. What was delivered from blocks
  * that have been replaced meanwhile is delivered again with `removed: true`, the newest first, as nodes do.
  */
-import { fromWire } from '../../jsonrpc/wire.ts'
 import { quantityOf } from './chain.ts'
 import { mayRemember } from './may-remember.ts'
+import { hashOf, readEvent } from './read-event.ts'
 import type { Wire } from '../../jsonrpc/wire.ts'
 import type { Chain } from './chain.ts'
 import type { MemoryTerms } from './may-remember.ts'
@@ -159,12 +159,11 @@ export class MissedLogs implements Missed {
 }
 
 function placeOf(log: Wire): LogPlace | undefined {
-  const { blockNumber, blockHash, logIndex, removed } = (JSON.parse(fromWire(log)) ?? {}) as Readonly<Record<string, unknown>>
+  const { blockNumber, blockHash, logIndex, removed } = readEvent(log)
   const number = quantityOf(blockNumber)
   const index = quantityOf(logIndex)
-  return number === undefined || index === undefined || typeof blockHash !== 'string'
-    ? undefined
-    : { number, hash: blockHash, index, isRemoved: removed === true }
+  const hash = hashOf(blockHash)
+  return number === undefined || index === undefined || hash === undefined ? undefined : { number, hash, index, isRemoved: removed === true }
 }
 
 /** A log has no objects in it, so that the first member of this name is its own. */
