@@ -8,9 +8,9 @@ import { availableParallelism } from 'node:os'
 import { extname } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { startAdmin } from './admin/server.ts'
+import { digestOfContent } from './config/digest.ts'
 import { formatProblem } from './config/problem.ts'
 import { buildSnapshot } from './config/snapshot.ts'
-import { digestOfContent } from './config/sources.ts'
 import { watchFiles } from './config/watch.ts'
 import { openMeter } from './meter/open.ts'
 import { PlaceBook } from './meter/places.ts'
@@ -116,7 +116,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   if (snapshot === undefined) throw new ConfigurationError(loaded.problems)
   log.follow(snapshot.settings.log)
   const parts: Parts = { options, deps, registry, metrics, chains, places, stop, log }
-  const gateway = new RunningGateway(parts, await engineOf(parts, snapshot, loaded.content), snapshot, loaded.content)
+  const gateway = new RunningGateway(parts, await engineOf(parts, snapshot, loaded.content), snapshot)
   try {
     await gateway.start(loaded, snapshot)
   } catch (error) {
@@ -199,8 +199,8 @@ class RunningGateway implements Gateway {
   private readonly parts: Parts
   private readonly engine: Engine
   private generation: number
-  /** Of the configuration that serves. */
-  private content: Content
+  /** Of the configuration that serves; kept where others may revoke somebody, which has it built again. */
+  private content: Content | undefined
   private peers: Peers | undefined
   private isListening = false
   private admin: AdminListener | undefined
@@ -208,12 +208,11 @@ class RunningGateway implements Gateway {
   private reloading: Promise<boolean> | undefined
   private stopped: Promise<void> | undefined
 
-  constructor(parts: Parts, engine: Engine, { generation }: Snapshot, content: Content) {
+  constructor(parts: Parts, engine: Engine, { generation }: Snapshot) {
     this.parts = parts
     this.engine = engine
     this.log = parts.log
     this.generation = generation
-    this.content = content
   }
 
   get address(): AddressInfo {
@@ -224,7 +223,8 @@ class RunningGateway implements Gateway {
     return this.admin!.address
   }
 
-  async start({ files, warnings }: SnapshotResult, { settings, disabled }: Snapshot): Promise<void> {
+  async start({ files, warnings, content }: SnapshotResult, snapshot: Snapshot): Promise<void> {
+    const { settings } = snapshot
     const openChannel = await channelTo(settings.store)
     this.admin = await startAdmin(
       {
@@ -243,7 +243,13 @@ class RunningGateway implements Gateway {
     this.log.info({ listen: text(this.address), admin: text(this.adminAddress), workers, generation: this.generation }, 'listening')
     reportWarnings(this.log, warnings)
     this.peers = openChannel && this.meet(openChannel)
-    this.peers?.tell(digestOfContent(this.content), disabled)
+    this.tellPeers(snapshot, content)
+  }
+
+  private tellPeers({ disabled }: Snapshot, content: Content): void {
+    if (this.peers === undefined) return
+    this.content = content
+    this.peers.tell(digestOfContent(content), disabled)
   }
 
   /** Gets in touch with other gateways on the same store. */
@@ -314,7 +320,7 @@ class RunningGateway implements Gateway {
     if (this.isDraining()) return false
     const { options, deps, metrics } = this.parts
     const generation = this.generation + 1
-    const { snapshot, content } = await buildSnapshot(options.configFile, { ...deps, generation, content: this.content, revoked: this.revoked })
+    const { snapshot, content } = await buildSnapshot(options.configFile, { ...deps, generation, content: this.content!, revoked: this.revoked })
     if (snapshot === undefined) return false // it was good before
     const isWhole = await this.use(snapshot, content)
     metrics.config.generation.value = generation
@@ -324,10 +330,9 @@ class RunningGateway implements Gateway {
   /** Answers whether all of it is in use everywhere. */
   private async use(snapshot: Snapshot, content: Content): Promise<boolean> {
     this.generation = snapshot.generation
-    this.content = content
     const late = await this.engine.use(snapshot, content)
     if (late.length > 0) this.log.error({ problems: late }, 'configuration refused by a worker, its last good one serves on there')
-    this.peers?.tell(digestOfContent(content), snapshot.disabled)
+    this.tellPeers(snapshot, content)
     return late.length === 0
   }
 

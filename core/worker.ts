@@ -49,10 +49,10 @@ export interface Worker {
 /** Serves what the primary says. Undefined where it cannot: the primary has then been told why. */
 export async function startWorker(options: WorkerOptions): Promise<Worker | undefined> {
   const link = new PrimaryLink()
-  const assignment = await link.hello()
+  const { generation, content, ...assignment } = await link.hello()
   try {
     const worker = new RunningWorker(options, link, assignment)
-    await worker.start()
+    await worker.start({ generation, content })
     return worker
   } catch (error) {
     await link.send({ kind: 'failed', problem: (error as Error).message })
@@ -65,7 +65,7 @@ class RunningWorker implements Worker {
   readonly ended: Promise<void>
   private readonly options: WorkerOptions
   private readonly link: PrimaryLink
-  private readonly assignment: Assignment
+  private readonly assignment: Omit<Assignment, keyof NumberedContent>
   private readonly registry: MetricsRegistry = createMetrics()
   private readonly metrics: CoreMetrics
   private readonly chains: Chains
@@ -77,7 +77,7 @@ class RunningWorker implements Worker {
   private drained: Promise<void> | undefined
   private hasEnded: () => void = () => undefined
 
-  constructor(options: WorkerOptions, link: PrimaryLink, assignment: Assignment) {
+  constructor(options: WorkerOptions, link: PrimaryLink, assignment: RunningWorker['assignment']) {
     this.options = options
     this.link = link
     this.assignment = assignment
@@ -88,9 +88,9 @@ class RunningWorker implements Worker {
     this.ended = new Promise((resolve) => (this.hasEnded = resolve))
   }
 
-  async start(): Promise<void> {
+  async start(wanted: NumberedContent): Promise<void> {
     const { listen, workers } = this.assignment
-    const { snapshot, problems } = await this.build(this.assignment)
+    const { snapshot, problems } = await this.build(wanted)
     if (snapshot === undefined) throw new Error(problems.map(formatProblem).join('\n'))
     this.log.follow(snapshot.settings.log)
     const meter = await this.openMeter()

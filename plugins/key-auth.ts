@@ -3,14 +3,13 @@
  * everything that runs later. A wrong key is refused even where none is required.
  */
 import { hash } from 'node:crypto'
-import { setImmediate as nextTurn } from 'node:timers/promises'
-import { Type, argumentPlace, bearerPlace, consumer, definePlugin, headerPlace, pathVariablePlace, refuse, subprotocolPlace } from '#plugin'
+import { CompactMap, Type, argumentPlace, bearerPlace, consumer, definePlugin, headerPlace, pathVariablePlace, refuse, subprotocolPlace } from '#plugin'
 import type { Consumer, Session } from '#plugin'
 
 /** Longest key, in characters; what is longer is not even hashed. */
 const MAX_KEY_LENGTH = 256
-/** Keys are indexed in slices of this many (about 1 ms), so that a reload of a million of them stops nobody. */
-const KEYS_PER_TURN = 512
+/** Owners of keys that are remembered, so that whoever comes again is not looked for: some 1 MiB. */
+const MAX_REMEMBERED = 4096
 
 const HASHED = /^sha256:([0-9a-f]{64})$/i
 
@@ -52,18 +51,19 @@ export default definePlugin({
       }),
     },
     secrets: ['key'],
-    async index(credentials, report) {
-      const index = new KeyIndex()
-      let count = 0
-      for (const [position, { consumer, config }] of credentials.entries()) {
-        for (const key of [config.key].flat()) {
-          const digest = digestOf(key)
-          if (digest === undefined) report(position, 'key starts with sha256: but no 64 hexadecimal digits follow')
-          else if (!index.add(digest, consumer)) report(position, 'the key is also the key of another consumer', 'give every consumer a key of its own')
-          if (++count % KEYS_PER_TURN === 0) await nextTurn()
-        }
+    index() {
+      const owners = new CompactMap()
+      return {
+        add({ consumer, config }, report) {
+          for (const key of [config.key].flat()) {
+            const digest = digestOf(key)
+            if (digest === undefined) report('key starts with sha256: but no 64 hexadecimal digits follow')
+            else if (owners.numberAt(owners.add(digest, consumer)) !== consumer)
+              report('the key is also the key of another consumer', 'give every consumer a key of its own')
+          }
+        },
+        done: () => owners,
       }
-      return index
     },
   },
   create(config, host) {
@@ -75,6 +75,19 @@ export default definePlugin({
     const forwardAs = config.hide_credentials ? undefined : (headers[0] ?? 'apikey').toLowerCase()
     const anonymous = config.anonymous_consumer === undefined ? undefined : host.consumer(config.anonymous_consumer)
     if (config.anonymous_consumer !== undefined && anonymous === undefined) host.report('error', ['anonymous_consumer'], 'no such consumer')
+
+    let recent = new Map<string, Consumer>()
+    function ownerOf(key: string): Consumer | undefined {
+      const digest = hash('sha256', key, 'latin1')
+      const known = recent.get(digest)
+      if (known !== undefined) return known
+      const place = host.credentials.find(digest)
+      const owner = place === undefined ? undefined : host.consumer(host.credentials.numberAt(place))
+      if (owner === undefined) return undefined
+      if (recent.size >= MAX_REMEMBERED) recent = new Map()
+      recent.set(digest, owner)
+      return owner
+    }
 
     function withoutKey(session: Session) {
       if (anonymous !== undefined) session.set(consumer, anonymous)
@@ -88,7 +101,7 @@ export default definePlugin({
           const key = place.read(session)
           if (key === undefined) continue
           place.hide(session)
-          const owner = key.length > MAX_KEY_LENGTH ? undefined : host.credentials.find(hash('sha256', key, 'latin1'))
+          const owner = key.length > MAX_KEY_LENGTH ? undefined : ownerOf(key)
           if (owner === undefined) return INVALID
           session.set(consumer, owner)
           if (forwardAs !== undefined) session.upstreamRequest.headers = { ...session.upstreamRequest.headers, [forwardAs]: key }
@@ -104,24 +117,4 @@ function digestOf(key: string): string | undefined {
   if (!key.startsWith('sha256:')) return hash('sha256', key, 'latin1')
   const hex = HASHED.exec(key)?.[1]
   return hex === undefined ? undefined : Buffer.from(hex, 'hex').toString('latin1')
-}
-
-/**
- * Consumers by the SHA-256 of their keys, one character per byte: some 80 bytes a key. In 256 parts by the first
- * byte, because a map that has grown is rebuilt at once, and for a million keys that would take 100 ms.
- */
-class KeyIndex {
-  private readonly parts = Array.from({ length: 256 }, () => new Map<string, Consumer>())
-
-  find(digest: string): Consumer | undefined {
-    return this.parts[digest.charCodeAt(0)]!.get(digest)
-  }
-
-  /** False when the key is already another consumer's. */
-  add(digest: string, owner: Consumer): boolean {
-    const part = this.parts[digest.charCodeAt(0)]!
-    const known = part.get(digest)
-    if (known === undefined) part.set(digest, owner)
-    return known === undefined || known === owner
-  }
 }

@@ -1,48 +1,48 @@
 /** Consumers: who pays, with which credentials, and which plugins they bring. Read in slices, because there may be a million. */
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { Type } from '../plugin/schema.ts'
+import { CredentialIndexes } from './credential-indexes.ts'
 import { entrySchema, findPlugin } from './entries.ts'
 import { isMapping } from './draft.ts'
 import { judge } from './judge.ts'
 import { nearestHint } from './nearest.ts'
-import { within } from './plugin-work.ts'
+import { Register } from './register.ts'
 import { ConsumerSchema } from './schema.ts'
-import { toConsumer } from './settings.ts'
+import { toTerms } from './settings.ts'
 import type { TSchema } from 'typebox'
-import type { AnyPlugin, Credential, CredentialReport } from '../plugin/define.ts'
-import type { Consumer, Plan } from '../plugin/slots.ts'
-import type { Document } from './document.ts'
+import type { AnyPlugin } from '../plugin/define.ts'
+import type { Plan } from '../plugin/slots.ts'
+import type { IndexContext } from './credential-indexes.ts'
+import type { Slices } from './document.ts'
 import type { PluginEntries } from './draft.ts'
-import type { Path, Problems } from './problem.ts'
+import type { Path } from './problem.ts'
+import type { Consumers } from './register.ts'
 import type { ConsumerYaml } from './schema.ts'
-
-type AnyCredential = Credential<Readonly<Record<string, unknown>>>
 
 /** What is known of consumers. Of the disabled ones nothing is: to the outside their keys are like keys that never were. */
 export interface Registry {
-  readonly consumers: ReadonlyMap<string, Consumer>
+  readonly consumers: Consumers
+  /** By plugin: what its `credential.index` built. */
+  readonly credentials: ReadonlyMap<string, unknown>
   /** Usernames of those that are disabled here. */
   readonly disabled: readonly string[]
-  /** By plugin: the credentials, and the position of each one's consumer. */
-  readonly credentials: ReadonlyMap<string, { readonly list: readonly AnyCredential[]; readonly at: readonly number[] }>
   /** Plugins that consumers bring, by username. */
   readonly own: readonly (readonly [username: string, PluginEntries])[]
 }
 
-interface Context {
-  readonly catalogue: ReadonlyMap<string, AnyPlugin>
-  readonly document: Document
-  readonly problems: Problems
+interface Context extends IndexContext {
   readonly plans: ReadonlyMap<string, Plan>
   /** Ids of all plans, of those with problems too. */
   readonly planIds: ReadonlySet<string>
   /** Usernames of those that are disabled elsewhere. */
   readonly revoked: ReadonlySet<string>
-  readonly pluginTimeoutMs: number
 }
 
 /** Work goes on for so long before others have a turn: a call should not notice a reload. */
 const SLICE_MS = 5
+
+/** The number of a consumer whose username is another's: a problem, and so may be the credentials. */
+const NOBODY = -1
 
 const schemas = new WeakMap<AnyPlugin, TSchema>()
 
@@ -56,29 +56,36 @@ export function credentialSchema(plugin: AnyPlugin): TSchema | undefined {
   return schema
 }
 
-/** Checks and collects all consumers. */
-export async function readConsumers(items: readonly unknown[], context: Context): Promise<Registry> {
+/** Checks and collects all consumers. Keeps nothing of what it is handed. */
+export async function readConsumers(slices: Slices, context: Context): Promise<Registry> {
   const reader = new ConsumerReader(context)
+  let at = 0
   let until = performance.now() + SLICE_MS
-  for (const [at, item] of items.entries()) {
-    reader.read(item, at)
-    if (performance.now() < until) continue
-    await nextTurn()
-    until = performance.now() + SLICE_MS
+  for await (const slice of slices) {
+    for (const item of slice) {
+      reader.read(item, at++)
+      if (reader.waiting.length > 0) await Promise.all(reader.waiting.splice(0))
+      if (performance.now() < until) continue
+      await nextTurn()
+      until = performance.now() + SLICE_MS
+    }
   }
-  return reader
+  const { register: consumers, indexes, disabled, own } = reader
+  return { consumers, credentials: await indexes.done(), disabled, own }
 }
 
-class ConsumerReader implements Registry {
-  readonly consumers = new Map<string, Consumer>()
+class ConsumerReader {
+  readonly register = new Register()
+  readonly indexes: CredentialIndexes
   readonly disabled: string[] = []
-  readonly credentials = new Map<string, { list: AnyCredential[]; at: number[] }>()
   readonly own: (readonly [string, PluginEntries])[] = []
-  private readonly usernames = new Set<string>()
+  /** What plugins still do with credentials that they were handed. */
+  readonly waiting: Promise<void>[] = []
   private readonly context: Context
 
   constructor(context: Context) {
     this.context = context
+    this.indexes = new CredentialIndexes(context)
   }
 
   read(item: unknown, at: number): void {
@@ -90,56 +97,36 @@ class ConsumerReader implements Registry {
       return
     }
     const yaml = item as ConsumerYaml
-    if (yaml.plan !== undefined && !planIds.has(yaml.plan))
-      problems.add('error', document, [...path, 'plan'], `no plan has the id ${yaml.plan}`, nearestHint(yaml.plan, planIds))
-    if (this.usernames.has(yaml.username)) problems.add('error', document, [...path, 'username'], `another consumer has the username ${yaml.username}`)
-    this.usernames.add(yaml.username)
-    const consumer = toConsumer(yaml, yaml.plan === undefined ? undefined : plans.get(yaml.plan))
-    if (yaml.disabled) this.disabled.push(yaml.username)
-    const isOut = yaml.disabled || revoked.has(yaml.username)
-    if (!isOut) this.consumers.set(yaml.username, consumer)
-    this.readPlugins(yaml.plugins, [...path, 'plugins'], isOut ? undefined : consumer, at)
+    const { username, plan } = yaml
+    if (plan !== undefined && !planIds.has(plan)) problems.add('error', document, [...path, 'plan'], `no plan has the id ${plan}`, nearestHint(plan, planIds))
+    if (yaml.disabled) this.disabled.push(username)
+    const isOut = yaml.disabled || revoked.has(username)
+    const number = this.register.add(username, isOut ? undefined : toTerms(yaml, plan === undefined ? undefined : plans.get(plan)))
+    if (number === undefined) problems.add('error', document, [...path, 'username'], `another consumer has the username ${username}`)
+    this.readPlugins(yaml.plugins, [...path, 'plugins'], isOut ? undefined : { number: number ?? NOBODY, username }, at)
   }
 
   /** Without a consumer the entries are only checked. */
-  private readPlugins(entries: Readonly<Record<string, unknown>>, path: Path, consumer: Consumer | undefined, at: number): void {
+  private readPlugins(
+    entries: Readonly<Record<string, unknown>>,
+    path: Path,
+    consumer: { readonly number: number; readonly username: string } | undefined,
+    at: number,
+  ): void {
     const { document, problems } = this.context
-    const overrides: Record<string, unknown> = {}
+    let overrides: Record<string, unknown> | undefined
     for (const [name, config] of Object.entries(entries)) {
       const entryPath = [...path, name]
       const plugin = findPlugin(name, entryPath, this.context)
       if (plugin === undefined) continue
       const schema = credentialSchema(plugin)
-      if (schema === undefined && consumer !== undefined) overrides[name] = config
+      if (schema === undefined && consumer !== undefined) (overrides ??= {})[name] = config
       else {
         const isSound = judge(schema ?? entrySchema(plugin), config, { in: document, path: entryPath }, problems).length === 0
-        if (isSound && consumer !== undefined) this.addCredential(name, { consumer, config: config as Readonly<Record<string, unknown>> }, at)
+        const work = isSound && consumer !== undefined ? this.indexes.add(name, { consumer: consumer.number, config }, at) : undefined
+        if (work !== undefined) this.waiting.push(work)
       }
     }
-    if (consumer !== undefined && Object.keys(overrides).length > 0) this.own.push([consumer.username, { at, id: consumer.username, path, entries: overrides }])
+    if (consumer !== undefined && overrides !== undefined) this.own.push([consumer.username, { at, id: consumer.username, path, entries: overrides }])
   }
-
-  private addCredential(plugin: string, credential: AnyCredential, at: number): void {
-    let known = this.credentials.get(plugin)
-    if (known === undefined) this.credentials.set(plugin, (known = { list: [], at: [] }))
-    known.list.push(credential)
-    known.at.push(at)
-  }
-}
-
-/** Builds each plugin's index of credentials. */
-export async function buildIndexes({ credentials }: Registry, { catalogue, document, problems, pluginTimeoutMs }: Context): Promise<Map<string, unknown>> {
-  const indexes = new Map<string, unknown>()
-  for (const plugin of catalogue.values()) {
-    if (plugin.credential === undefined) continue
-    const { list, at } = credentials.get(plugin.name) ?? { list: [], at: [] }
-    try {
-      const report: CredentialReport = (position, message, hint) =>
-        problems.add('error', document, ['consumers', at[position] ?? 0, 'plugins', plugin.name], message, hint)
-      indexes.set(plugin.name, await within<unknown>(pluginTimeoutMs, plugin.credential.index(list, report)))
-    } catch (error) {
-      problems.add('error', document, ['consumers'], `${plugin.name} cannot index the credentials: ${(error as Error).message}`)
-    }
-  }
-  return indexes
 }

@@ -5,36 +5,75 @@
  */
 import { EVENT_ID, NOT_RESOLVED, SCALAR_STYLE, YAMLException, boolCoreTag, floatCoreTag, getScalarValue, intCoreTag, nullCoreTag, parseEvents } from 'js-yaml'
 import { substitute } from './env.ts'
-import { Places, startOf } from './places.ts'
-import { formatPath } from './problem.ts'
+import { Lines, PlaceNotes, Places } from './places.ts'
+import { Problems, formatPath } from './problem.ts'
 import type { AliasEvent, Event, MappingEvent, ScalarEvent, SequenceEvent } from 'js-yaml'
 import type { Env } from './env.ts'
-import type { Located, Path, Problems } from './problem.ts'
+import type { PlaceColumns } from './places.ts'
+import type { Located, Path, Problem } from './problem.ts'
 
 /** Collections open at once. The deepest sensible configuration has about ten. */
 const MAX_DEPTH = 64
 /** Values that all aliases of a document may add: a hundred shared lists of a thousand methods. */
 const MAX_ALIAS_NODES = 100_000
 
-/** A document that was read. */
-export interface Document extends Located {
+/** What reading a text comes to: plain data, which can cross from one thread to another. */
+export interface Reading {
   /** Plain objects, arrays and scalars; undefined when the text is no YAML. */
   readonly value: unknown
+  readonly places: PlaceColumns
+  readonly problems: readonly Problem[]
+  /** Paths at which the text could not be made out. */
+  readonly faulty: readonly string[]
 }
 
-/** Reads a document. `file` is the name under which its problems are listed. */
-export function readDocument(file: string, text: string, env: Env, problems: Problems): Document {
-  let places = new Places(text, [])
+/** Items of a list, some at a time. */
+export type Slices = Iterable<readonly unknown[]> | AsyncIterable<readonly unknown[]>
+
+/** A document that was read. */
+export class Document implements Located {
+  readonly file: string
+  /** Undefined when there is none. */
+  readonly value: unknown
+  /** The items of the list that was set apart, slice by slice, to be taken once. */
+  readonly apart: Slices
+  private places: Places | undefined
+  private readonly faulty: ReadonlySet<string>
+
+  constructor(file: string, reading?: Omit<Reading, 'problems'>, apart: Slices = []) {
+    this.file = file
+    this.value = reading?.value
+    this.apart = apart
+    this.places = reading && new Places(reading.places)
+    this.faulty = new Set(reading?.faulty)
+  }
+
+  lineOf(path: Path): number | undefined {
+    return this.places?.lineOf(path)
+  }
+
+  isFaulty(path: string): boolean {
+    return this.faulty.has(path)
+  }
+
+  /** What is told of the document from now on has no line. */
+  forgetLines(): void {
+    this.places = undefined
+  }
+}
+
+/** Reads a text. `file` is the name under which its problems are listed. */
+export function readText(file: string, text: string, env: Env): Reading {
+  const problems = new Problems()
+  const lines = new Lines(text)
+  const places = new PlaceNotes()
   const faulty = new Set<string>()
   const report: Report = (at, path, message, hint) => {
-    problems.add('error', { file, lineOf: () => places.lineAt(at) }, path, message, hint)
-    faulty.add(formatPath(path))
+    if (problems.add('error', { file, lineOf: () => lines.at(at) }, path, message, hint)) faulty.add(formatPath(path))
   }
   let value: unknown
   try {
-    const events = parseEvents(text, { maxDepth: MAX_DEPTH })
-    places = new Places(text, events)
-    value = new Reader(text, events, env, report).read()
+    value = new Reader(text, parseEvents(text, { maxDepth: MAX_DEPTH }), env, report, lines, places).read()
   } catch (error) {
     // js-yaml asks its callers to expect any exception of malformed text.
     const mark = error instanceof YAMLException ? error.mark : undefined
@@ -46,7 +85,17 @@ export function readDocument(file: string, text: string, env: Env, problems: Pro
       hasVariable ? 'within { } and [ ] a ${NAME} must be quoted' : undefined,
     )
   }
-  return { file, value, lineOf: (path) => places.lineOf(path), isFaulty: (path) => faulty.has(path) }
+  return { value, places: places.columns(), problems: problems.list('error'), faulty: [...faulty] }
+}
+
+/** Takes the items out of the list under a key, where there is one. */
+export function takeList(value: unknown, key: string | undefined): readonly unknown[] {
+  if (key === undefined || value === null || typeof value !== 'object' || !Object.hasOwn(value, key)) return []
+  const holder = value as Record<string, unknown>
+  const items = holder[key]
+  if (!Array.isArray(items)) return []
+  holder[key] = []
+  return items
 }
 
 type Report = (at: number, path: Path, message: string, hint?: string) => void
@@ -54,22 +103,31 @@ type Report = (at: number, path: Path, message: string, hint?: string) => void
 const PLAIN_TAGS = [nullCoreTag, boolCoreTag, intCoreTag, floatCoreTag] as const
 const ABSENT = -1
 
-/** Builds the value of a document from the parser's events. */
+interface Anchored {
+  readonly value: unknown
+  readonly row: number
+}
+
+/** Builds the value of a document from the parser's events, and notes where everything in it stands. */
 class Reader {
   private readonly text: string
   private readonly events: readonly Event[]
   private readonly env: Env
   private readonly report: Report
-  private readonly anchors = new Map<string, unknown>()
+  private readonly lines: Lines
+  private readonly places: PlaceNotes
+  private readonly anchors = new Map<string, Anchored>()
   private readonly path: (string | number)[] = []
   private next = 1 // past the document's own event
   private aliasNodes = 0
 
-  constructor(text: string, events: readonly Event[], env: Env, report: Report) {
+  constructor(text: string, events: readonly Event[], env: Env, report: Report, lines: Lines, places: PlaceNotes) {
     this.text = text
     this.events = events
     this.env = env
     this.report = report
+    this.lines = lines
+    this.places = places
   }
 
   read(): unknown {
@@ -80,36 +138,39 @@ class Reader {
   }
 
   /** Reads one node and everything in it; `at` is where it stands when it does not know better. */
-  private node(at: number): unknown {
+  private node(at: number, key?: string): unknown {
     const event = this.events[this.next++]!
+    const row = this.places.begin(this.lines.at(at), key)
     switch (event.type) {
       case EVENT_ID.SCALAR:
-        return this.anchor(event, this.scalar(event, at))
+        return this.anchor(event, row, this.scalar(event, at))
       case EVENT_ID.SEQUENCE:
-        return this.anchor(event, this.sequence(at))
+        return this.anchor(event, row, this.sequence(at, row))
       case EVENT_ID.MAPPING:
-        return this.anchor(event, this.mapping(at))
+        return this.anchor(event, row, this.mapping(at, row))
       case EVENT_ID.ALIAS:
-        return this.alias(event)
+        return this.alias(event, row)
       case EVENT_ID.DOCUMENT:
       case EVENT_ID.POP:
         return null // a document without content
     }
   }
 
-  private anchor(event: ScalarEvent | SequenceEvent | MappingEvent, value: unknown): unknown {
+  private anchor(event: ScalarEvent | SequenceEvent | MappingEvent, row: number, value: unknown): unknown {
     if (event.tagStart !== ABSENT) {
       const tag = this.text.slice(event.tagStart, event.tagEnd)
       if (event.type !== EVENT_ID.SCALAR || (tag !== '!' && tag !== '!!str')) this.report(event.tagStart, this.path, `the tag ${tag} is not supported`)
     }
-    if (event.anchorStart !== ABSENT) this.anchors.set(this.text.slice(event.anchorStart, event.anchorEnd), value)
+    if (event.anchorStart !== ABSENT) this.anchors.set(this.text.slice(event.anchorStart, event.anchorEnd), { value, row })
     return value
   }
 
-  private alias(event: AliasEvent): unknown {
+  private alias(event: AliasEvent, row: number): unknown {
     const name = this.text.slice(event.anchorStart, event.anchorEnd)
-    if (!this.anchors.has(name)) this.report(event.anchorStart, this.path, `the alias *${name} stands for nothing that is complete before it`)
-    return this.copy(this.anchors.get(name), event)
+    const anchored = this.anchors.get(name)
+    if (anchored === undefined) this.report(event.anchorStart, this.path, `the alias *${name} stands for nothing that is complete before it`)
+    else this.places.standsFor(row, anchored.row)
+    return this.copy(anchored?.value, event)
   }
 
   private copy(value: unknown, event: AliasEvent): unknown {
@@ -121,7 +182,7 @@ class Reader {
     return copied
   }
 
-  private sequence(at: number): unknown[] {
+  private sequence(at: number, row: number): unknown[] {
     const items: unknown[] = []
     while (this.events[this.next]!.type !== EVENT_ID.POP) {
       this.path.push(items.length)
@@ -129,10 +190,11 @@ class Reader {
       this.path.pop()
     }
     this.next++
+    this.places.end(row)
     return items
   }
 
-  private mapping(at: number): Record<string, unknown> {
+  private mapping(at: number, row: number): Record<string, unknown> {
     const members: Record<string, unknown> = {}
     while (this.events[this.next]!.type !== EVENT_ID.POP) {
       const event = this.events[this.next++]!
@@ -141,10 +203,11 @@ class Reader {
       const key = this.substitute(getScalarValue(this.text, event), keyAt)
       this.path.push(key)
       if (Object.hasOwn(members, key)) this.report(keyAt, this.path, 'stands twice')
-      setOwn(members, key, this.node(keyAt))
+      setOwn(members, key, this.node(keyAt, key))
       this.path.pop()
     }
     this.next++
+    this.places.end(row)
     return members
   }
 
@@ -162,6 +225,14 @@ class Reader {
   private substitute(text: string, at: number): string {
     return text.includes('${') ? substitute(text, this.env, (message, hint) => this.report(at, this.path, message, hint)) : text
   }
+}
+
+/** Where an event's text begins; undefined for one that has no text, such as an empty value. */
+function startOf(event: Event): number | undefined {
+  if (event.type === EVENT_ID.ALIAS) return event.anchorStart
+  if (event.type !== EVENT_ID.SCALAR && event.type !== EVENT_ID.SEQUENCE && event.type !== EVENT_ID.MAPPING) return undefined
+  const start = event.type === EVENT_ID.SCALAR ? event.valueStart : event.start
+  return start === ABSENT ? undefined : start
 }
 
 /** Sets an own property, also where the key is `__proto__`. */

@@ -64,12 +64,7 @@ export class Draft {
     )
   }
 
-  /** Not checked yet. */
-  consumers(): readonly unknown[] {
-    return this.all('consumers')
-  }
-
-  private all(section: ListSection | 'consumers'): readonly unknown[] {
+  private all(section: ListSection): readonly unknown[] {
     const items = this.yaml[section]
     return Array.isArray(items) ? items : []
   }

@@ -10,11 +10,11 @@ import { nearestHint } from './nearest.ts'
 import { PLUGIN_TIMEOUT_MS, asInstance, within } from './plugin-work.ts'
 import type { TSchema } from 'typebox'
 import type { AnyPlugin, Fact, Host, PluginFile } from '../plugin/define.ts'
-import type { Consumer } from '../plugin/slots.ts'
 import type { Document } from './document.ts'
 import type { PluginEntries } from './draft.ts'
 import type { MetaYaml } from './meta.ts'
 import type { Path, Problems } from './problem.ts'
+import type { Consumers } from './register.ts'
 import type { ConfiguredPlugin, SnapshotDeps } from './snapshot.ts'
 import type { Sources } from './sources.ts'
 
@@ -42,8 +42,8 @@ export interface Materials {
   readonly problems: Problems
   readonly deps: SnapshotDeps
   readonly trustedProxies: readonly string[]
-  readonly consumers: ReadonlyMap<string, Consumer>
-  /** By plugin: what its `credential.index` built. */
+  readonly consumers: Consumers
+  /** By plugin: what its `credential` built. */
   readonly credentials: ReadonlyMap<string, unknown>
 }
 
@@ -162,7 +162,7 @@ export class Workshop {
       files,
       credentials: credentials.get(plugin.name),
       trustedProxies,
-      consumer: (username) => consumers.get(username),
+      consumer: (which) => consumers.get(which),
       chain: (network) => deps.chain?.(network, deps.generation),
       places: () => deps.places?.(place) ?? new OwnPlaces(),
       report: (severity, inside, message, hint) => problems.add(severity, document, [...path, ...inside], message, hint),

@@ -1,85 +1,129 @@
-/** Where in a YAML text its values stand. Built only once somebody asks, so that a file without problems costs nothing. */
-import { EVENT_ID, getScalarValue } from 'js-yaml'
-import type { Event } from 'js-yaml'
+/**
+ * Where in a YAML text its values stand, noted while they are read. In columns with a row for each value, in the order of
+ * the text: there may be millions, and they cross from one thread to another.
+ */
 import type { Path } from './problem.ts'
 
-/** Where a value stands, and where the values in it stand. A value under a key stands where its key does. */
-interface Place {
-  readonly at: number
-  readonly parts: Map<string | number, Place>
+/** The places of a text's values. A value under a key stands where its key does. */
+export interface PlaceColumns {
+  /** Counted from 1. */
+  readonly lines: Int32Array
+  /** The row after the last value in it; of an alias the row that it stands for, as `~row`. */
+  readonly ends: Int32Array
+  /** The number of its key among the words; ITEM for what has none. */
+  readonly keys: Int32Array
+  readonly words: readonly string[]
 }
 
-const ABSENT = -1
+const ITEM = -1
 
-/** The lines of a text and of what its events describe. */
-export class Places {
-  private readonly text: string
-  private readonly events: readonly Event[]
-  private readonly anchors = new Map<string, Place>()
-  private lineStarts: number[] | undefined
-  private top: Place | undefined
-  private next = 1 // past the document's own event
+/** Notes places. Values are begun and ended as they nest. */
+export class PlaceNotes {
+  private readonly lines: number[] = []
+  private readonly ends: number[] = []
+  private readonly keys: number[] = []
+  private readonly words = new Map<string, number>()
 
-  constructor(text: string, events: readonly Event[]) {
-    this.text = text
-    this.events = events
+  /** Answers the value's row. */
+  begin(line: number, key: string | undefined): number {
+    const row = this.lines.length
+    this.lines.push(line)
+    this.ends.push(row + 1)
+    this.keys.push(key === undefined ? ITEM : this.numberOf(key))
+    return row
   }
 
-  /** The line of an offset, counted from 1. */
-  lineAt(offset: number): number {
-    this.lineStarts ??= [0, ...Array.from(this.text.matchAll(/\r\n|\r|\n/g), (match) => match.index + match[0].length)]
-    let low = 0
-    let high = this.lineStarts.length
-    while (high - low > 1) {
-      const middle = (low + high) >> 1
-      if (this.lineStarts[middle]! <= offset) low = middle
-      else high = middle
-    }
-    return low + 1
+  end(row: number): void {
+    this.ends[row] = this.lines.length
+  }
+
+  /** What stands in the value of one row stands in that of another. */
+  standsFor(row: number, other: number): void {
+    this.ends[row] = ~other
+  }
+
+  columns(): PlaceColumns {
+    return { lines: shared(this.lines), ends: shared(this.ends), keys: shared(this.keys), words: [...this.words.keys()] }
+  }
+
+  private numberOf(word: string): number {
+    let number = this.words.get(word)
+    if (number === undefined) this.words.set(word, (number = this.words.size))
+    return number
+  }
+}
+
+/** In memory that threads share. */
+function shared(numbers: readonly number[]): Int32Array {
+  const column = new Int32Array(new SharedArrayBuffer(numbers.length * Int32Array.BYTES_PER_ELEMENT))
+  column.set(numbers)
+  return column
+}
+
+type Parts = readonly number[] | ReadonlyMap<string, number>
+
+/** Finds places. */
+export class Places {
+  private readonly columns: PlaceColumns
+  /** Of values that were looked into: the rows of what is in a list, or under the keys of a mapping. */
+  private readonly known = new Map<number, Parts>()
+
+  constructor(columns: PlaceColumns) {
+    this.columns = columns
   }
 
   /** The line of a path, or of the deepest part of it that there is. */
   lineOf(path: Path): number {
-    let place = (this.top ??= this.place(0))
+    let row = 0
     for (const part of path) {
-      const next = place.parts.get(part)
+      const next = this.within(row, part)
       if (next === undefined) break
-      place = next
+      row = next
     }
-    return this.lineAt(place.at)
+    return this.columns.lines[row] ?? 1
   }
 
-  /** Reads the next event and all that belongs to it. */
-  private place(at: number): Place {
-    const event = this.events[this.next++]
-    const parts = new Map<string | number, Place>()
-    if (event === undefined) return { at, parts }
-    if (event.type === EVENT_ID.ALIAS) return { at, parts: this.anchors.get(this.text.slice(event.anchorStart, event.anchorEnd))?.parts ?? parts }
-    if (event.type === EVENT_ID.SEQUENCE) {
-      while (this.goesOn()) parts.set(parts.size, this.place(startOf(this.events[this.next]!) ?? at))
-    } else if (event.type === EVENT_ID.MAPPING) {
-      while (this.goesOn()) {
-        const key = this.events[this.next++]!
-        parts.set(key.type === EVENT_ID.SCALAR ? getScalarValue(this.text, key) : '', this.place(startOf(key) ?? at))
-      }
-    }
-    const place = { at, parts }
-    if ('anchorStart' in event && event.anchorStart !== ABSENT) this.anchors.set(this.text.slice(event.anchorStart, event.anchorEnd), place)
-    return place
+  private within(row: number, part: string | number): number | undefined {
+    const end = this.columns.ends[row] ?? 0
+    const holder = end < 0 ? ~end : row
+    let parts = this.known.get(holder)
+    if (parts === undefined) this.known.set(holder, (parts = this.partsOf(holder)))
+    if (typeof part === 'number') return Array.isArray(parts) ? parts[part] : undefined
+    return parts instanceof Map ? parts.get(part) : undefined
   }
 
-  /** Whether the open collection has more in it; steps over its end. */
-  private goesOn(): boolean {
-    if (this.events[this.next]?.type !== EVENT_ID.POP) return this.next < this.events.length
-    this.next++
-    return false
+  private partsOf(row: number): Parts {
+    const { ends, keys, words } = this.columns
+    const rows: number[] = []
+    for (let next = row + 1; next < ends[row]!; next = ends[next]! < 0 ? next + 1 : ends[next]!) rows.push(next)
+    const isList = rows.length === 0 || keys[rows[0]!] === ITEM
+    return isList ? rows : new Map(rows.map((row) => [words[keys[row]!]!, row]))
   }
 }
 
-/** Where an event's text begins; undefined for one that has no text, such as an empty value. */
-export function startOf(event: Event): number | undefined {
-  if (event.type === EVENT_ID.ALIAS) return event.anchorStart
-  if (event.type !== EVENT_ID.SCALAR && event.type !== EVENT_ID.SEQUENCE && event.type !== EVENT_ID.MAPPING) return undefined
-  const start = event.type === EVENT_ID.SCALAR ? event.valueStart : event.start
-  return start === ABSENT ? undefined : start
+/** The lines of a text. */
+export class Lines {
+  private readonly starts = [0]
+
+  constructor(text: string) {
+    for (let at = 0; at < text.length; at++) {
+      const code = text.charCodeAt(at)
+      if (code === LF || (code === CR && text.charCodeAt(at + 1) !== LF)) this.starts.push(at + 1)
+    }
+  }
+
+  /** The line of an offset, counted from 1. */
+  at(offset: number): number {
+    let low = 0
+    let high = this.starts.length
+    while (high - low > 1) {
+      const middle = (low + high) >> 1
+      if (this.starts[middle]! <= offset) low = middle
+      else high = middle
+    }
+    return low + 1
+  }
 }
+
+const LF = 10
+const CR = 13

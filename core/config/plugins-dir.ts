@@ -7,7 +7,7 @@ import { registerHooks } from 'node:module'
 import { extname, join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { isMapping } from './draft.ts'
-import { digestOf } from './sources.ts'
+import { digestOf } from './digest.ts'
 import type { AnyPlugin } from '../plugin/define.ts'
 import type { Place } from './judge.ts'
 import type { Problems } from './problem.ts'
@@ -33,7 +33,7 @@ export async function loadPluginsDir(
   const loaded: AnyPlugin[] = []
   for (const file of files.filter((file) => isEntry(file, directory))) {
     const shown = sources.shown(file)
-    const tell = (line: number | undefined, message: string): void => problems.add('error', { file: shown, lineOf: () => line }, [], message)
+    const tell = (line: number | undefined, message: string): void => void problems.add('error', { file: shown, lineOf: () => line }, [], message)
     const plugin = await importPlugin(sources.absolute(file), version, tell)
     if (plugin === undefined) continue
     const other = plugins.get(plugin.name)

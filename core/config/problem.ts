@@ -27,23 +27,40 @@ export interface Located {
   isFaulty?(path: string): boolean
 }
 
+/** Of each severity. What is wrong more often than this is wrong for one reason, and a longer list would not be written to the log. */
+const MAX_PROBLEMS = 1000
+
 /** The problems of one configuration while it is judged. Telling one twice lists it once. */
 export class Problems {
-  private readonly found = new Map<string, Problem>()
+  private readonly found = { error: new Map<string, Problem>(), warning: new Map<string, Problem>() }
+  /** The first file of which a problem is not listed. */
+  private readonly unlisted: { [S in Severity]?: string } = {}
 
-  add(severity: Severity, where: Located, path: Path, message: string, hint?: string): void {
+  /** Answers whether it is listed. */
+  add(severity: Severity, where: Located, path: Path, message: string, hint?: string): boolean {
     const shownPath = formatPath(path)
-    if (where.isFaulty?.(shownPath)) return
-    const problem = { severity, file: where.file, line: where.lineOf(path), path: shownPath, message, hint }
-    this.found.set(severity + formatProblem(problem), problem)
+    if (where.isFaulty?.(shownPath)) return false
+    if (this.found[severity].size < MAX_PROBLEMS) this.take([{ severity, file: where.file, line: where.lineOf(path), path: shownPath, message, hint }])
+    else this.unlisted[severity] ??= where.file
+    return this.unlisted[severity] === undefined
+  }
+
+  /** Adds what was found elsewhere. */
+  take(problems: readonly Problem[]): void {
+    for (const problem of problems) this.found[problem.severity].set(formatProblem(problem), problem)
   }
 
   /** In the order in which they were found, file by file and line by line. */
   list(severity: Severity): Problem[] {
-    const files = [...new Set(Array.from(this.found.values(), (problem) => problem.file))]
-    return [...this.found.values()]
-      .filter((problem) => problem.severity === severity)
-      .sort((a, b) => files.indexOf(a.file) - files.indexOf(b.file) || (a.line ?? 0) - (b.line ?? 0))
+    const found = [...this.found[severity].values()]
+    const files = [...new Set(found.map((problem) => problem.file))]
+    const unlisted = this.unlisted[severity]
+    return [
+      ...found.toSorted((a, b) => files.indexOf(a.file) - files.indexOf(b.file) || (a.line ?? 0) - (b.line ?? 0)),
+      ...(unlisted === undefined
+        ? []
+        : [{ severity, file: unlisted, line: undefined, path: '', message: 'has more problems than are listed', hint: undefined }]),
+    ]
   }
 }
 

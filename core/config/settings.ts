@@ -2,8 +2,9 @@
 import { resolve } from 'node:path'
 import { freeze } from '../plugin/freeze.ts'
 import { durationMs } from '../plugin/schema.ts'
-import type { Consumer, Plan } from '../plugin/slots.ts'
+import type { Plan } from '../plugin/slots.ts'
 import type { Draft } from './draft.ts'
+import type { Terms } from './register.ts'
 import type { ConsumerYaml, GatewayYaml, PlanYaml, QuotaYaml } from './schema.ts'
 import type { ListenAddress, Settings, StoreSpec } from './snapshot.ts'
 
@@ -78,8 +79,8 @@ export function toPlan(yaml: PlanYaml): Plan {
   })
 }
 
-export function toConsumer(yaml: ConsumerYaml, plan: Plan | undefined): Consumer {
-  return freeze({ username: yaml.username, plan, secondsQuota: toQuota(yaml.seconds_quota), monthlyQuota: toQuota(yaml.monthly_quota) })
+export function toTerms(yaml: ConsumerYaml, plan: Plan | undefined): Terms {
+  return { plan, secondsQuota: toQuota(yaml.seconds_quota), monthlyQuota: toQuota(yaml.monthly_quota) }
 }
 
 function toQuota(quota: QuotaYaml): number | undefined {

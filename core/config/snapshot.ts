@@ -4,7 +4,7 @@
  */
 import { freeze } from '../plugin/freeze.ts'
 import { Assembly } from './assembly.ts'
-import { buildIndexes, readConsumers } from './consumers.ts'
+import { readConsumers } from './consumers.ts'
 import { Draft } from './draft.ts'
 import { Workshop } from './entries.ts'
 import { PLUGIN_TIMEOUT_MS } from './plugin-work.ts'
@@ -18,10 +18,11 @@ import type { AnyPlugin, ChainView, PluginInstance, PluginLog } from '../plugin/
 import type { Metrics } from '../plugin/metrics.ts'
 import type { Places } from '../plugin/places.ts'
 import type { Call } from '../plugin/session.ts'
-import type { Consumer, Plan } from '../plugin/slots.ts'
+import type { Plan } from '../plugin/slots.ts'
 import type { UpstreamSpec } from '../upstream/spec.ts'
 import type { Document } from './document.ts'
 import type { Problem } from './problem.ts'
+import type { Consumers } from './register.ts'
 
 export { membersFor } from './assembly.ts'
 export type { UpstreamSpec } from '../upstream/spec.ts'
@@ -140,8 +141,8 @@ export interface Snapshot {
   readonly settings: Settings
   readonly upstreams: readonly UpstreamSpec[]
   readonly plans: ReadonlyMap<string, Plan>
-  /** By username. A disabled consumer is not among them, and neither is one that another gateway has revoked. */
-  readonly consumers: ReadonlyMap<string, Consumer>
+  /** A disabled consumer is not among them, and neither is one that another gateway has revoked. */
+  readonly consumers: Consumers
   /** Usernames of those that the configuration disables. */
   readonly disabled: readonly string[]
   /** By username; only consumers that bring plugins of their own. */
@@ -161,8 +162,14 @@ export interface FileVersion {
 export interface Content {
   /** Consumers that other gateways disable. */
   readonly revoked: readonly string[]
-  readonly texts: ReadonlyMap<string, string>
+  readonly files: ReadonlyMap<string, FileContent>
   readonly directories: ReadonlyMap<string, readonly DirectoryEntry[]>
+}
+
+/** What a file holds, and the digest of that. */
+export interface FileContent {
+  readonly digest: string
+  readonly bytes: Uint8Array
 }
 
 export interface DirectoryEntry {
@@ -191,6 +198,8 @@ export interface SnapshotDeps {
   places?(place: string): Places
   /** How long a plugin may take to be created, and to index credentials; half a minute where it is not said. */
   readonly pluginTimeoutMs?: number
+  /** How long a large file may take to be read; five minutes where it is not said. */
+  readonly readingTimeoutMs?: number
   /** Aborted when the gateway stops: ends what plugins wait for. */
   readonly stop: AbortSignal
 }
@@ -206,11 +215,11 @@ export interface SnapshotResult {
 }
 
 /** Builds a snapshot from a gateway.yaml. Never rejects for what stands in a file: what is wrong is listed, all of it at once. */
-export async function buildSnapshot(file: string, deps: SnapshotDeps): Promise<SnapshotResult> {
+export async function buildSnapshot(file: string, { content: given, ...deps }: SnapshotDeps): Promise<SnapshotResult> {
   const problems = new Problems()
-  const sources = new Sources(file, deps.env, problems, deps.content)
-  const revoked = deps.revoked ?? deps.content?.revoked ?? []
-  const snapshot = await assemble(sources, problems, deps, new Set(revoked))
+  const sources = new Sources(file, deps.env, problems, given, deps.readingTimeoutMs)
+  const revoked = deps.revoked ?? given?.revoked ?? []
+  const snapshot = await assemble(sources, problems, deps, new Set(revoked)).finally(() => sources.close())
   const errors = problems.list('error')
   return {
     snapshot: errors.length > 0 ? undefined : snapshot,
@@ -223,7 +232,7 @@ export async function buildSnapshot(file: string, deps: SnapshotDeps): Promise<S
 
 /** Looks at everything, whatever problems there are. */
 async function assemble(sources: Sources, problems: Problems, deps: SnapshotDeps, revoked: ReadonlySet<string>): Promise<Snapshot | undefined> {
-  const document = await sources.main()
+  const document = await sources.main('consumers')
   if (document.value === undefined) return undefined
   const draft = new Draft(document, problems)
   const settings = toSettings(draft, sources.directory)
@@ -237,9 +246,8 @@ async function assemble(sources: Sources, problems: Problems, deps: SnapshotDeps
   const plans = new Map(draft.items('plans').map(([, yaml]) => [yaml.id, toPlan(yaml)]))
   const { pluginTimeoutMs = PLUGIN_TIMEOUT_MS } = deps
   const context = { catalogue, document, problems, plans, planIds: draft.ids('plans'), revoked, pluginTimeoutMs }
-  const registry = await readConsumers(draft.consumers(), context)
-  const { consumers, disabled } = registry
-  const credentials = await buildIndexes(registry, context)
+  const registry = await readConsumers(document.apart, context)
+  const { consumers, credentials, disabled } = registry
   const trustedProxies = settings?.trustedProxies ?? []
   const workshop = new Workshop({ catalogue, document, sources, problems, deps, trustedProxies, consumers, credentials })
   const assembly = new Assembly(draft, workshop, (path, message) => problems.add('error', document, path, message))

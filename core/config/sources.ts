@@ -3,19 +3,22 @@
  * all, where their content is given: that builds the same snapshot again, whatever the files hold by then.
  */
 import { isUtf8 } from 'node:buffer'
-import { createHash } from 'node:crypto'
-import { createReadStream } from 'node:fs'
-import { readFile, readdir, stat } from 'node:fs/promises'
+import { open, readdir, stat } from 'node:fs/promises'
 import { dirname, isAbsolute, join, resolve } from 'node:path'
-import { readDocument } from './document.ts'
-import type { Document } from './document.ts'
+import { digestOf, digestOfNames, digestOfPath } from './digest.ts'
+import { Document, readText, takeList } from './document.ts'
+import { READING_TIMEOUT_MS, ReadingThread } from './large-file.ts'
 import type { Env } from './env.ts'
 import type { Place } from './judge.ts'
+import type { Opening } from './large-file.ts'
 import type { Problems } from './problem.ts'
-import type { Content, DirectoryEntry, FileVersion } from './snapshot.ts'
+import type { Content, DirectoryEntry, FileContent, FileVersion } from './snapshot.ts'
 
 /** A file of a million consumers has 100 MiB. */
 const MAX_FILE_BYTES = 256 * 1024 * 1024
+/** A larger document is read in a thread: here it would take more than 20 ms. */
+const LARGE_BYTES = 256 * 1024
+const NOT_UTF8 = 'is not UTF-8'
 
 export class Sources {
   /** Absolute: relative paths in the configuration begin here. */
@@ -24,21 +27,26 @@ export class Sources {
   private readonly env: Env
   private readonly problems: Problems
   private readonly given: Content | undefined
+  private readonly readingTimeoutMs: number
   private readonly read = new Map<string, string>()
-  private readonly texts = new Map<string, string>()
+  private readonly files = new Map<string, FileContent>()
   private readonly directories = new Map<string, readonly DirectoryEntry[]>()
+  private readonly documents: Document[] = []
+  private readonly threads: ReadingThread[] = []
+  private inThread: Promise<unknown> = Promise.resolve()
 
-  constructor(file: string, env: Env, problems: Problems, given?: Content) {
+  constructor(file: string, env: Env, problems: Problems, given?: Content, readingTimeoutMs = READING_TIMEOUT_MS) {
     this.file = file
     this.directory = dirname(resolve(file))
     this.env = env
     this.problems = problems
     this.given = given
+    this.readingTimeoutMs = readingTimeoutMs
   }
 
   /** What was read so far. */
   get content(): Omit<Content, 'revoked'> {
-    return { texts: this.texts, directories: this.directories }
+    return { files: this.files, directories: this.directories }
   }
 
   /** All that was read so far, or would have been. */
@@ -46,32 +54,41 @@ export class Sources {
     return Array.from(this.read, ([path, digest]) => ({ path, digest }))
   }
 
-  /** The configuration file itself. */
-  main(): Promise<Document> {
-    return this.load(resolve(this.file), this.file, undefined)
+  /** The configuration file itself, the list under one of its keys set apart. */
+  main(apart: string): Promise<Document> {
+    return this.load({ path: resolve(this.file), shown: this.file, namedAt: undefined }, apart)
   }
 
   /** A YAML file that the configuration names. */
   document(name: string, namedAt: Place): Promise<Document> {
-    return this.load(this.absolute(name), this.shown(name), namedAt)
+    return this.load(this.named(name, namedAt))
   }
 
   /** A file's text; undefined, and a problem, when it cannot be had. */
   async text(name: string, namedAt: Place): Promise<string | undefined> {
-    return this.textOf(this.absolute(name), this.shown(name), namedAt)
+    const file = this.named(name, namedAt)
+    try {
+      const bytes = await this.bytesOf(file)
+      const text = textOf(bytes)
+      this.keep(file, { digest: digestOf(bytes), bytes })
+      return text
+    } catch (error) {
+      await this.refuse(file, error)
+      return undefined
+    }
   }
 
   /** What is in a directory, by name; nothing, and a problem, when it cannot be read. */
   async entries(name: string, namedAt: Place): Promise<readonly DirectoryEntry[]> {
-    const path = this.absolute(name)
+    const directory = this.named(name, namedAt)
+    const { path } = directory
     try {
       const entries = this.given?.directories.get(path) ?? (await entriesOf(path))
       this.directories.set(path, entries)
       this.read.set(path, digestOfNames(entries.map((entry) => entry.name)))
       return entries
     } catch (error) {
-      this.read.set(path, await digestOfPath(path))
-      this.tell(this.shown(name), namedAt, unreadable(error))
+      await this.refuse(directory, error)
       return []
     }
   }
@@ -91,41 +108,109 @@ export class Sources {
     return isAbsolute(name) ? name : join(dirname(this.file), name)
   }
 
-  private async load(path: string, shown: string, namedAt: Place | undefined): Promise<Document> {
-    const text = await this.textOf(path, shown, namedAt)
-    if (text === undefined) return { file: shown, value: undefined, lineOf: () => undefined }
-    return readDocument(shown, text, this.env, this.problems)
+  /** Nothing is read any more, and whatever is told of a document from now on has no line. */
+  close(): void {
+    for (const document of this.documents) document.forgetLines()
+    for (const thread of this.threads) thread.end()
   }
 
-  private async textOf(path: string, shown: string, namedAt: Place | undefined): Promise<string | undefined> {
-    const given = this.given?.texts.get(path)
-    if (given !== undefined) return this.keep(path, given, digestOf(given))
-    let problem: string
+  private named(name: string, namedAt: Place): Source {
+    return { path: this.absolute(name), shown: this.shown(name), namedAt }
+  }
+
+  private async load(file: Source, apart?: string): Promise<Document> {
     try {
-      const { size } = await stat(path)
-      const bytes = size > MAX_FILE_BYTES ? undefined : await readFile(path)
-      if (bytes !== undefined && isUtf8(bytes)) {
-        return this.keep(path, bytes.toString('utf8'), digestOf(bytes))
-      }
-      problem = bytes === undefined ? `is larger than ${MAX_FILE_BYTES} bytes` : 'is not UTF-8'
+      const bytes = await this.bytesOf(file)
+      const document = bytes.length > LARGE_BYTES ? await this.readInThread(file, bytes, apart) : this.readHere(file, bytes, apart)
+      this.documents.push(document)
+      return document
     } catch (error) {
-      problem = unreadable(error)
+      await this.refuse(file, error)
+      return new Document(file.shown)
     }
+  }
+
+  private readHere(file: Source, bytes: Uint8Array, apart: string | undefined): Document {
+    const reading = readText(file.shown, textOf(bytes), this.env)
+    this.keep(file, { digest: digestOf(bytes), bytes })
+    this.problems.take(reading.problems)
+    return new Document(file.shown, reading, [takeList(reading.value, apart)])
+  }
+
+  /** One file after the other: a thread needs many times as much memory as the file. */
+  private readInThread(file: Source, bytes: Uint8Array, apart: string | undefined): Promise<Document> {
+    const document = this.inThread.then(() => this.readThere(file, bytes, apart))
+    this.inThread = document.catch(() => undefined)
+    return document
+  }
+
+  private async readThere(file: Source, bytes: Uint8Array, apart: string | undefined): Promise<Document> {
+    const thread = new ReadingThread({ file: file.shown, bytes, env: { ...this.env }, apart }, this.readingTimeoutMs)
+    this.threads.push(thread)
+    const { digest, reading } = (await thread.ask()) as Opening
+    if (reading === undefined) throw new Error(NOT_UTF8)
+    this.keep(file, { digest, bytes })
+    this.problems.take(reading.problems)
+    if (apart === undefined) thread.end()
+    return new Document(file.shown, reading, apart === undefined ? [] : this.slices(file, thread))
+  }
+
+  /** What a thread has set apart. */
+  private async *slices(file: Source, thread: ReadingThread): AsyncGenerator<readonly unknown[]> {
+    try {
+      for (let slice = await thread.ask(); slice !== undefined; slice = await thread.ask()) yield slice as readonly unknown[]
+    } catch (error) {
+      await this.refuse(file, error)
+    } finally {
+      thread.end()
+    }
+  }
+
+  private async bytesOf({ path }: Source): Promise<Uint8Array> {
+    return this.given?.files.get(path)?.bytes ?? (await readBytes(path))
+  }
+
+  private keep({ path }: Source, content: FileContent): void {
+    this.read.set(path, content.digest)
+    this.files.set(path, content)
+  }
+
+  /** Tells why something cannot be used, and remembers what it holds nevertheless. */
+  private async refuse({ path, shown, namedAt }: Source, error: unknown): Promise<void> {
     this.read.set(path, await digestOfPath(path))
-    this.tell(shown, namedAt, problem)
-    return undefined
-  }
-
-  private keep(path: string, text: string, digest: string): string {
-    this.read.set(path, digest)
-    this.texts.set(path, text)
-    return text
-  }
-
-  private tell(shown: string, namedAt: Place | undefined, message: string): void {
+    const message = unreadable(error as Error)
     if (namedAt === undefined) this.problems.add('error', { file: shown, lineOf: () => undefined }, [], message)
     else this.problems.add('error', namedAt.in, namedAt.path, `${shown} ${message}`)
   }
+}
+
+/** A file or a directory that is to be read. */
+interface Source {
+  readonly path: string
+  readonly shown: string
+  /** Undefined for the configuration file itself. */
+  readonly namedAt: Place | undefined
+}
+
+/** What a file holds. A large one is read to where threads can share it. */
+async function readBytes(path: string): Promise<Uint8Array> {
+  const file = await open(path)
+  try {
+    const { size } = await file.stat()
+    if (size > MAX_FILE_BYTES) throw new Error(`is larger than ${MAX_FILE_BYTES} bytes`)
+    if (size <= LARGE_BYTES) return await file.readFile()
+    const bytes = new Uint8Array(new SharedArrayBuffer(size))
+    let length = 0
+    for (let read = -1; read !== 0 && length < size; length += read) read = (await file.read(bytes, length)).bytesRead
+    return bytes.subarray(0, length)
+  } finally {
+    await file.close()
+  }
+}
+
+function textOf(bytes: Uint8Array): string {
+  if (!isUtf8(bytes)) throw new Error(NOT_UTF8)
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('utf8')
 }
 
 async function entriesOf(path: string): Promise<DirectoryEntry[]> {
@@ -133,34 +218,9 @@ async function entriesOf(path: string): Promise<DirectoryEntry[]> {
   return Promise.all(names.sort().map(async (name) => ({ name, isDirectory: (await stat(join(path, name))).isDirectory() })))
 }
 
-function unreadable(error: unknown): string {
+/** What is wrong, as a clause: an error without a code has it as its message. */
+function unreadable(error: Error): string {
   const { code } = error as NodeJS.ErrnoException
+  if (code === undefined) return error.message
   return code === 'ENOENT' ? 'does not exist' : `cannot be read (${code})`
-}
-
-/** What tells one configuration from another, wherever its files lie. */
-export function digestOfContent({ texts, directories }: Content): string {
-  const parts = [...Array.from(texts.values(), digestOf), ...Array.from(directories.values(), (entries) => digestOfNames(entries.map(({ name }) => name)))]
-  return digestOf(parts.toSorted().join('\n'))
-}
-
-/** What tells one content from another. */
-export function digestOf(content: string | Uint8Array): string {
-  return createHash('sha256').update(content).digest('base64url')
-}
-
-function digestOfNames(names: string[]): string {
-  return digestOf(names.sort().join('\n'))
-}
-
-/** The digest of a file of any size, or of the names in a directory; '' where there is nothing to read. */
-export async function digestOfPath(path: string): Promise<string> {
-  try {
-    if ((await stat(path)).isDirectory()) return digestOfNames(await readdir(path))
-    const hash = createHash('sha256')
-    for await (const chunk of createReadStream(path)) hash.update(chunk as Uint8Array)
-    return hash.digest('base64url')
-  } catch {
-    return ''
-  }
 }

@@ -7,7 +7,7 @@ import { watch } from 'node:fs'
 import { stat } from 'node:fs/promises'
 import { basename, dirname } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { digestOfPath } from './sources.ts'
+import { digestOfPath } from './digest.ts'
 import type { FSWatcher } from 'node:fs'
 import type { FileVersion } from './snapshot.ts'
 

@@ -87,8 +87,17 @@ export interface PluginFile<T = unknown> {
 
 /** A consumer's entry under a plugin that authenticates. */
 export interface Credential<C> {
-  readonly consumer: Consumer
+  /** The consumer's number: `host.consumer` knows who that is. */
+  readonly consumer: number
   readonly config: C
+}
+
+/** Builds what a plugin finds callers by. There may be a million credentials: keep no more of one than it takes to find it. */
+export interface CredentialIndexer<C, Index> {
+  /** Takes one credential after the other. */
+  add(credential: Credential<C>, report: CredentialReport): Soon<void>
+  /** The index, once all have been added. */
+  done(): Soon<Index>
 }
 
 /** Something that one plugin of a chain tells the others when the chain is built. */
@@ -131,8 +140,8 @@ export interface Host<Files = Record<never, never>, Index = undefined> {
   readonly credentials: Index
   /** CIDRs of the proxies whose X-Forwarded-For counts, as the top of the configuration lists them. */
   readonly trustedProxies: readonly string[]
-  /** The consumer of this name in this snapshot. */
-  consumer(username: string): Consumer | undefined
+  /** The consumer of this username, or of this number, in this snapshot. */
+  consumer(which: string | number): Consumer | undefined
   /** The chain behind a network, followed from the first look on. To be asked while the plugin serves: before, and for a network without an upstream, there is none. */
   chain(network: string): ChainView | undefined
   /** Places that all processes share which share budgets: one set of them for the plugin at this place of the configuration. */
@@ -188,14 +197,14 @@ export interface PluginDefinition<
     readonly schema: C
     /** Secret keys: never printed, never logged. */
     readonly secrets: readonly (keyof C & string)[]
-    /** Builds the index, once per snapshot, for all routes. */
-    index(credentials: readonly Credential<ConfigOf<C>>[], report: CredentialReport): Soon<Index>
+    /** Begins the index, once per snapshot, for all routes. */
+    index(): CredentialIndexer<ConfigOf<C>, Index>
   }
   create(config: ConfigOf<S>, host: Host<FilesOf<F>, Index>): Soon<PluginInstance>
 }
 
-/** Reports a problem with the credential at this position of the list given to `index`. */
-export type CredentialReport = (position: number, message: string, hint?: string) => void
+/** Reports a problem with a credential. */
+export type CredentialReport = (message: string, hint?: string) => void
 
 /** A plugin of any shape, as the catalogue holds it. */
 // oxlint-disable-next-line typescript/no-explicit-any -- the catalogue mixes configurations; each is checked by its own schema

@@ -7,6 +7,7 @@ export type {
   ConfigOf,
   ConfigSchema,
   Credential,
+  CredentialIndexer,
   CredentialReport,
   Fact,
   Hooks,
@@ -38,6 +39,7 @@ export { readBlockFilter, takesBlockFilter } from './block-filter.ts'
 export type { BlockFilter } from './block-filter.ts'
 export { blockParamOf, reachOf } from './reach.ts'
 export { compact, mayStandTwice } from '../jsonrpc/source-text.ts'
+export { CompactMap } from './compact-map.ts'
 export { OwnPlaces } from './places.ts'
 export type { Places } from './places.ts'
 export { RecentMap } from './recent-map.ts'

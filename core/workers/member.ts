@@ -4,12 +4,14 @@
  * listen on, connections that the system gives to it would wait for ever.
  */
 import cluster from 'node:cluster'
+import { takeApart } from './pieces.ts'
 import type { Worker } from 'node:cluster'
 import type { AddressInfo } from 'node:net'
+import type { Content } from '../config/snapshot.ts'
 import type { PluginLog } from '../plugin/define.ts'
 import type { CounterHandle } from '../plugin/metrics.ts'
 import type { MetricsDump } from '../observe/exposition.ts'
-import type { Assignment, FromWorker, Question, Questions, ToWorker } from './messages.ts'
+import type { Assignment, FromWorker, NumberedContent, Question, Questions, ToWorker } from './messages.ts'
 import type { MeterReply, MeterRequest } from '../meter/remote.ts'
 
 /** The first pause before a dead process is replaced, and the longest. */
@@ -19,8 +21,8 @@ const LONGEST_PAUSE_MS = 10_000
 const STEADY_MS = 10_000
 /** How often a process is asked whether it is ready. */
 const ASK_EVERY_MS = 1000
-/** A process that has not begun to serve by then never will. A configuration of a million consumers takes a fraction of it. */
-const STARTS_WITHIN_MS = 60_000
+/** A process that has not begun to serve by then never will. With a million consumers, and as many workers as CPUs, it takes a minute. */
+const STARTS_WITHIN_MS = 300_000
 
 /** What a member needs of the workforce. */
 export interface MemberDeps {
@@ -47,6 +49,8 @@ export class Member {
   readonly #deps: MemberDeps
   readonly #asked = new Map<number, (answer: Questions[Question]['answer'] | undefined) => void>()
   #process: Worker | undefined
+  /** Resolves once the process was told of all configurations that it is to be told of. */
+  #told = Promise.resolve()
   #state: State = 'ended'
   #isKnown = false
   #problem: string | undefined
@@ -84,18 +88,47 @@ export class Member {
   }
 
   /** Asks the process. Resolves with undefined where there is none, and when it ends without an answer. */
-  ask<Q extends Question>(question: Q, about: Questions[Q]['about']): Promise<Questions[Q]['answer'] | undefined> {
+  ask<Q extends Exclude<Question, 'configure'>>(question: Q, about: Questions[Q]['about']): Promise<Questions[Q]['answer'] | undefined> {
+    return this.#answer<Q>((id) => this.tell({ kind: 'ask', id, question, about }))
+  }
+
+  /** Has the process serve this. Resolves like `ask`. */
+  configure({ generation, content }: NumberedContent): Promise<Questions['configure']['answer'] | undefined> {
+    return this.#answer<'configure'>((id) =>
+      this.#tellOf(content, (rest) => ({ kind: 'ask', id, question: 'configure', about: { generation, content: rest } })),
+    )
+  }
+
+  #answer<Q extends Question>(ask: (id: number) => void): Promise<Questions[Q]['answer'] | undefined> {
     if (!this.#isKnown) return Promise.resolve(undefined)
     const id = this.#nextId++
     return new Promise((resolve) => {
       this.#asked.set(id, resolve)
-      this.tell({ kind: 'ask', id, question, about } as ToWorker)
+      ask(id)
     })
   }
 
   /** Tells the process, if there is one. */
   tell(message: ToWorker): void {
-    if (this.#process?.isConnected()) this.#process.send(message, () => undefined)
+    void this.#send(message)
+  }
+
+  /** Resolves once the message is on its way, or can no longer be sent. */
+  #send(message: ToWorker): Promise<void> {
+    return new Promise((resolve) => {
+      if (this.#process?.isConnected()) this.#process.send(message, () => resolve())
+      else resolve()
+    })
+  }
+
+  /** Tells the process of a configuration: what is large of it first, piece by piece, and of one configuration after the other. */
+  #tellOf(content: Content, message: (rest: Content) => ToWorker): void {
+    const { pieces, rest } = takeApart(content)
+    const addressee = this.#process
+    this.#told = this.#told.then(async () => {
+      for (const piece of pieces) if (this.#process === addressee) await this.#send({ kind: 'piece', ...piece })
+      if (this.#process === addressee) await this.#send(message(rest))
+    })
   }
 
   /** Lets the process answer what it has begun, and starts no other. Resolves once it has ended; one that takes longer than `graceMs` is killed. */
@@ -129,6 +162,7 @@ export class Member {
       return this.#ended(String(error)) // the system has no room for another process
     }
     this.#process = forked
+    this.#told = Promise.resolve()
     forked.on('message', (message: FromWorker) => this.#receive(message))
     forked.on('error', () => undefined) // told while it was ending
     const exited = new Promise<string>((resolve) => forked.once('exit', (code: number | null, signal: string | null) => resolve(signal ?? `code ${code}`)))
@@ -152,7 +186,8 @@ export class Member {
 
   #assign(): void {
     this.#isKnown = true
-    this.tell({ kind: 'serve', ...this.#deps.assignment(this.number) })
+    const { content, ...assignment } = this.#deps.assignment(this.number)
+    this.#tellOf(content, (rest) => ({ kind: 'serve', ...assignment, content: rest }))
   }
 
   #serves(address: AddressInfo): void {

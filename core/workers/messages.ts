@@ -7,6 +7,7 @@ import type { Content, MeterSettings, StoreSpec } from '../config/snapshot.ts'
 import type { MeterReply, MeterRequest } from '../meter/remote.ts'
 import type { Usage } from '../meter/usage-store.ts'
 import type { MetricsDump } from '../observe/exposition.ts'
+import type { Piece } from './pieces.ts'
 
 /** A configuration under the number that all workers know it by. */
 export interface NumberedContent {
@@ -47,6 +48,8 @@ export interface Questions {
 export type Question = keyof Questions
 
 export type ToWorker =
+  /** Ahead of the configuration that it is of. */
+  | ({ readonly kind: 'piece' } & Piece)
   | ({ readonly kind: 'serve' } & Assignment)
   | { readonly [Q in Question]: { readonly kind: 'ask'; readonly id: number; readonly question: Q; readonly about: Questions[Q]['about'] } }[Question]
   | { readonly kind: 'meter'; readonly reply: MeterReply }

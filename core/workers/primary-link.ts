@@ -1,8 +1,9 @@
 /** A worker's end of the channel to the primary. When the primary is gone node:cluster ends the worker at once. */
 import cluster from 'node:cluster'
+import { Pieces } from './pieces.ts'
 import type { Worker } from 'node:cluster'
 import type { MeterReply } from '../meter/remote.ts'
-import type { Assignment, FromWorker, Question, Questions, ToWorker } from './messages.ts'
+import type { Assignment, FromWorker, NumberedContent, Question, Questions, ToWorker } from './messages.ts'
 
 /** What the primary may want of a worker. */
 export interface WorkerDuties {
@@ -14,6 +15,7 @@ export interface WorkerDuties {
 
 export class PrimaryLink {
   readonly #channel: Worker
+  readonly #pieces = new Pieces()
   /** What came before there was anybody to do it. */
   #early: ToWorker[] = []
   #duties: WorkerDuties | undefined
@@ -46,13 +48,19 @@ export class PrimaryLink {
   }
 
   #receive(message: ToWorker): void {
-    if (message.kind === 'serve') return this.#assigned(message)
+    if (message.kind === 'piece') return this.#pieces.add(message)
+    if (message.kind === 'serve') return this.#assigned(this.#whole(message))
     const duties = this.#duties
+    if (message.kind === 'ask' && message.question === 'configure') message = { ...message, about: this.#whole(message.about) }
     if (duties === undefined) this.#early.push(message)
     else if (message.kind === 'ask') void this.#answer(message, duties)
     else if (message.kind === 'meter') duties.meterReply(message.reply)
     else if (message.kind === 'reopen-log') duties.reopenLog()
     else duties.drain()
+  }
+
+  #whole<T extends NumberedContent>(configuration: T): T {
+    return { ...configuration, content: this.#pieces.putTogether(configuration.content) }
   }
 
   async #answer({ id, question, about }: Extract<ToWorker, { kind: 'ask' }>, { answers }: WorkerDuties): Promise<void> {

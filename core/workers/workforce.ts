@@ -107,7 +107,7 @@ export class Workforce {
   async use(snapshot: Snapshot, content: NumberedContent['content']): Promise<readonly string[]> {
     this.#current = { generation: snapshot.generation, content }
     this.#drainTimeoutMs = snapshot.settings.drainTimeoutMs
-    const answers = await Promise.all(this.#members.map((member) => member.ask('configure', this.#current)))
+    const answers = await Promise.all(this.#members.map((member) => member.configure(this.#current)))
     return answers.flatMap((problems, at) => (problems ?? []).map((problem) => `worker ${at + 1}: ${problem}`))
   }
 

@@ -2,7 +2,7 @@
 import { subtle } from 'node:crypto'
 import { Type } from '#plugin'
 import type { CryptoKey } from 'jose'
-import type { ConfigOf, Consumer, Credential as CredentialOf, CredentialReport } from '#plugin'
+import type { ConfigOf, CredentialIndexer } from '#plugin'
 
 /** RFC 7518 section 3.2: an HS256 key has at least the size of the hash. */
 const MIN_SECRET_BYTES = 32
@@ -22,7 +22,8 @@ export const Credential = {
 
 /** The key of one credential, and the one algorithm that it verifies. */
 export interface RegisteredKey {
-  readonly consumer: Consumer
+  /** Its number. */
+  readonly consumer: number
   readonly algorithm: string
   readonly key: CryptoKey
 }
@@ -30,15 +31,17 @@ export interface RegisteredKey {
 type Config = ConfigOf<typeof Credential>
 
 /** Keys by what tokens name them. */
-export async function indexCredentials(credentials: readonly CredentialOf<Config>[], report: CredentialReport): Promise<ReadonlyMap<string, RegisteredKey>> {
+export function indexCredentials(): CredentialIndexer<Config, ReadonlyMap<string, RegisteredKey>> {
   const index = new Map<string, RegisteredKey>()
-  for (const [position, { consumer, config }] of credentials.entries()) {
-    const key = await importKey(config)
-    if (typeof key === 'string') report(position, key)
-    else if (index.has(config.key)) report(position, 'another credential has the same key', 'the key names one credential; give each its own')
-    else index.set(config.key, { consumer, algorithm: config.algorithm, key })
+  return {
+    async add({ consumer, config }, report) {
+      const key = await importKey(config)
+      if (typeof key === 'string') report(key)
+      else if (index.has(config.key)) report('another credential has the same key', 'the key names one credential; give each its own')
+      else index.set(config.key, { consumer, algorithm: config.algorithm, key })
+    },
+    done: () => index,
   }
-  return index
 }
 
 /** The key, or what is wrong with it. */

@@ -16,13 +16,16 @@ interface Verified {
 type Verify = (token: string, checks: JWTVerifyOptions) => Promise<Verified>
 
 /** Tokens that consumers sign: the claim names the credential, and the credential pins key and algorithm. */
-export function verifierByCredential(config: { readonly key_claim_name: string }, host: { readonly credentials: ReadonlyMap<string, RegisteredKey> }): Verify {
+export function verifierByCredential(
+  config: { readonly key_claim_name: string },
+  host: Pick<Host<unknown, ReadonlyMap<string, RegisteredKey>>, 'consumer' | 'credentials'>,
+): Verify {
   return async (token, checks) => {
     const name = decodeJwt(token)[config.key_claim_name]
     const credential = typeof name === 'string' ? host.credentials.get(name) : undefined
     if (credential === undefined) throw new errors.JWTInvalid()
     const { payload } = await jwtVerify(token, credential.key, { ...checks, algorithms: [credential.algorithm] })
-    return { payload, owner: credential.consumer }
+    return { payload, owner: host.consumer(credential.consumer) }
   }
 }
 

@@ -1,13 +1,11 @@
 import * as fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { readDocument } from '../../core/config/document.ts'
-import { Problems, formatProblem } from '../../core/config/problem.ts'
-import type { Document } from '../../core/config/document.ts'
+import { Document, readText } from '../../core/config/document.ts'
+import { formatProblem } from '../../core/config/problem.ts'
 
 function read(text: string, env: Record<string, string> = {}): { document: Document; printed: string[] } {
-  const problems = new Problems()
-  const document = readDocument('f.yaml', text, env, problems)
-  return { document, printed: problems.list('error').map(formatProblem) }
+  const reading = readText('f.yaml', text, env)
+  return { document: new Document('f.yaml', reading), printed: reading.problems.map(formatProblem) }
 }
 
 const valueOf = (text: string, env: Record<string, string> = {}): unknown => read(text, env).document.value

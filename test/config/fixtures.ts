@@ -7,7 +7,7 @@ import { Type, answer, decode, definePlugin, fact, sessionSlot } from '#plugin'
 import { formatProblem } from '../../core/config/problem.ts'
 import { buildSnapshot } from '../../core/config/snapshot.ts'
 import { createMetrics } from '../../core/observe/metrics.ts'
-import type { AnyPlugin, Consumer, PluginInstance, PluginLog } from '#plugin'
+import type { AnyPlugin, PluginInstance, PluginLog } from '#plugin'
 import type { ConfiguredPlugin, SnapshotDeps, SnapshotResult } from '../../core/config/snapshot.ts'
 
 const LIMITS = { maxBatch: 10, maxDepth: 64, maxMethodLength: 128, maxIdBytes: 256, strict: true }
@@ -58,16 +58,19 @@ const keys = definePlugin({
   credential: {
     schema: { key: Type.String({ minLength: 4, description: 'The key.' }) },
     secrets: ['key'],
-    index(credentials, report) {
-      const index = new Map<string, Consumer>()
-      for (const [position, { consumer, config }] of credentials.entries()) {
-        if (index.has(config.key)) report(position, 'the key is taken')
-        index.set(config.key, consumer)
+    index() {
+      const index = new Map<string, number>()
+      return {
+        add({ consumer, config }, report) {
+          if (index.has(config.key)) report('the key is taken')
+          index.set(config.key, consumer)
+        },
+        done: () => index,
       }
-      return index
     },
   },
-  create: (config, host) => showing({ ...config, index: host.credentials, consumer: (username: string) => host.consumer(username) }, { open: () => undefined }),
+  create: (config, host) =>
+    showing({ ...config, index: host.credentials, consumer: (which: string | number) => host.consumer(which) }, { open: () => undefined }),
 })
 
 const prices = definePlugin({

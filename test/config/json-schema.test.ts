@@ -1,13 +1,12 @@
 import { readFileSync } from 'node:fs'
 import { Check } from 'typebox/schema'
 import { describe, expect, test } from 'vitest'
-import { readDocument } from '../../core/config/document.ts'
+import { readText } from '../../core/config/document.ts'
 import { configSchema } from '../../core/config/json-schema.ts'
-import { Problems } from '../../core/config/problem.ts'
 import { plugins } from '../../plugins/index.ts'
 import { fixtures } from './fixtures.ts'
 
-const valueOf = (text: string): unknown => readDocument('f.yaml', text, {}, new Problems()).value
+const valueOf = (text: string): unknown => readText('f.yaml', text, {}).value
 
 describe('the schema for editors', () => {
   const schema = configSchema(fixtures)

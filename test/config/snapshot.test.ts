@@ -201,8 +201,8 @@ consumers:
   - { username: demo, plan: pro, plugins: { keys: { key: demo-key } } }
   - { username: gone, plan: pro, disabled: true, plugins: { keys: { key: gone-key }, limit: {} } }`
   interface Shown {
-    index: Map<string, Consumer>
-    consumer(username: string): Consumer | undefined
+    index: Map<string, number>
+    consumer(which: string | number): Consumer | undefined
   }
   const keysOf = async (at: number) => {
     const snapshot = await snapshotOf(text)
@@ -211,13 +211,14 @@ consumers:
 
   test('credentials are indexed once for all routes', async () => {
     const { snapshot, shown } = await keysOf(0)
-    expect(shown.index.get('demo-key')).toBe(snapshot.consumers.get('demo'))
+    expect(shown.consumer(shown.index.get('demo-key')!)).toEqual(snapshot.consumers.get('demo'))
     expect((configOf(named(snapshot.routes[1]!.members, 'keys')[0]) as Shown).index).toBe(shown.index)
   })
 
   test('a disabled consumer is like one that never was', async () => {
     const { snapshot, shown } = await keysOf(0)
-    expect([...snapshot.consumers.keys()]).toEqual(['demo'])
+    expect(snapshot.consumers.size).toBe(1)
+    expect(snapshot.consumers.get('gone')).toBeUndefined()
     expect([...shown.index.keys()]).toEqual(['demo-key'])
     expect(snapshot.consumerPlugins.has('gone')).toBe(false)
     expect(shown.consumer('gone')).toBeUndefined()
@@ -350,6 +351,22 @@ consumers: [{ username: demo, monthly_quota: "\${SECRET}", plugins: { keys: "\${
     expect(printed.join('\n')).not.toContain(secret)
   })
 
+  test('that are too many are not all listed', async () => {
+    const consumers = Array.from({ length: 1500 }, (_, at) => `\n  - { username: u${at}, plan: gone }`).join('')
+    const { printed, snapshot } = await build({ 'gateway.yaml': `consumers:${consumers}` })
+    expect(printed).toHaveLength(1001)
+    expect(printed.slice(-2)).toEqual(['gateway.yaml:1001 consumers[999].plan: no plan has the id gone', 'gateway.yaml: has more problems than are listed'])
+    expect(snapshot).toBeUndefined()
+  })
+
+  test('are not hidden by any number of warnings', async () => {
+    const routes = Array.from({ length: 1500 }, (_, at) => `\n  - { id: r${at}, uris: [/a], upstream_id: node, plugins: { decoder: {} } }`).join('')
+    const { printed, printedWarnings, snapshot } = await build({ 'gateway.yaml': `${UPSTREAM}routes:${routes}\nconsumers: [{ username: demo, plan: gone }]` })
+    expect(printedWarnings).toHaveLength(1001)
+    expect(printed).toEqual(['gateway.yaml:1503 consumers[0].plan: no plan has the id gone'])
+    expect(snapshot).toBeUndefined()
+  })
+
   test('of a schema that asks for what is not supported are the plugin’s', async () => {
     const { Type } = await import('#plugin')
     const odd = definePlugin({
@@ -396,5 +413,5 @@ test('a snapshot is built again from its content, whatever the files hold by the
   expect(again.problems).toEqual([])
   expect(again.snapshot!.generation).toBe(7)
   expect(configOf(again.snapshot!.routes[0]!.members[1])).toMatchObject({ prices: { methods: { eth_call: 7 } } })
-  expect(again.content).toEqual(content)
+  expect(structuredClone(again.content)).toEqual(structuredClone(content))
 })

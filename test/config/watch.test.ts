@@ -2,7 +2,7 @@ import { mkdir, readFile, rename, rm, symlink, unlink, utimes, writeFile } from 
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { expect, onTestFinished, test, vi } from 'vitest'
-import { digestOf } from '../../core/config/sources.ts'
+import { digestOf } from '../../core/config/digest.ts'
 import { watchFiles } from '../../core/config/watch.ts'
 import { build, directoryWith } from './fixtures.ts'
 import type { FileVersion } from '../../core/config/snapshot.ts'

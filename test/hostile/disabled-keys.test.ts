@@ -19,7 +19,7 @@ function consumersOf(kind: string, count: number, more = ''): string {
 const consumers = `consumers:\n${consumersOf('enabled', ENABLED)}${consumersOf('disabled', DISABLED, 'disabled: true, ')}`
 
 /** Whom the index of a plugin's credentials was made of, and whom the plugin finds by name. */
-let indexed: string[] = []
+let indexed: (string | undefined)[] = []
 let found: (Consumer | undefined)[] = []
 const witness = definePlugin({
   name: 'witness',
@@ -31,9 +31,13 @@ const witness = definePlugin({
   credential: {
     schema: { note: Type.Optional(Type.String()) },
     secrets: [],
-    index: (credentials) => void (indexed = credentials.map(({ consumer }) => consumer.username)),
+    index() {
+      const consumers: number[] = []
+      return { add: ({ consumer }) => void consumers.push(consumer), done: () => consumers }
+    },
   },
   create: (_config, host) => {
+    indexed = host.credentials.map((consumer) => host.consumer(consumer)?.username)
     found = ['enabled-0', 'disabled-0', 'nobody'].map((name) => host.consumer(name))
     return {}
   },

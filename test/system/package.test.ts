@@ -53,6 +53,11 @@ test('the installed command checks the configuration that it came with', async (
   expect(await tollgate('check', '--config', join(installed, 'conf/gateway.yaml'))).toMatchObject({ code: 0, stderr: '' })
 })
 
+test('the installed command reads a large configuration', async () => {
+  await writeFiles(dir, { 'large.yaml': `consumers: [{ username: demo }]\n# ${'x'.repeat(300_000)}\n` })
+  expect(await tollgate('check', '--config', 'large.yaml')).toMatchObject({ code: 0, stdout: 'large.yaml: ok (0 routes, 0 upstreams, 1 consumer)\n' })
+})
+
 test('whoever writes a plugin finds the types of the contract', async () => {
   const plugin = `
 import { definePlugin, refuse, Type } from 'tollgate/plugin'

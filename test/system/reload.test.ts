@@ -76,6 +76,41 @@ describe('an edit of whitelist.yaml', () => {
   })
 })
 
+describe('a configuration of fifty thousand keys', () => {
+  const KEYS = 50_000
+  const customer = (at: number) => ({ username: `customer-${at}`, plan: 'pro', plugins: { 'key-auth': { key: `customer-key-${at}` } } })
+  const consumers = [...(systemConfig('')['consumers'] as object[]), ...Array.from({ length: KEYS }, (_, at) => customer(at))]
+  const statusOf = async (at: number): Promise<number> => (await post(`${gateway.url}/eth-local`, body('eth_blockNumber'), `customer-key-${at}`)).status
+  const generation = (): Promise<number> => metric(gateway.adminUrl, 'tollgate_config_generation')
+  /** It takes some seconds; what is waited for is more. */
+  const READ = { timeout: 60_000, interval: 100 }
+
+  test('is taken over, and left, while calls go on, and no call fails', async () => {
+    const stopLoad = startLoad()
+    await gateway.write('gateway.yaml', systemConfig(node.url, undefined, { consumers }))
+    await expect.poll(generation, READ).toBe(2)
+    expect([await statusOf(0), await statusOf(KEYS - 1), await statusOf(KEYS)]).toEqual([200, 200, 401])
+    await gateway.write('gateway.yaml', systemConfig(node.url, undefined, { consumers: consumers.slice(0, -1) }))
+    await expect.poll(generation, READ).toBe(3)
+    expect([await statusOf(0), await statusOf(KEYS - 1)]).toEqual([200, 401])
+    const { served, failed } = await stopLoad()
+    expect(failed).toEqual([])
+    expect(served).toBeGreaterThan(20)
+  })
+
+  test('of which one is wrong changes nothing, and is told with its line', async () => {
+    const wrong = { ...customer(KEYS), plan: 'gone' }
+    const lines = [...consumers, wrong, customer(0)].map((consumer) => JSON.stringify(consumer))
+    const config = systemConfig(node.url, undefined, { consumers: [] })
+    await gateway.write('gateway.yaml', JSON.stringify(config).replace('"consumers":[]', `"consumers":[\n${lines.join(',\n')}]`))
+    await expect.poll(lastReload, READ).toBe(0)
+    expect([await status('eth_chainId'), await statusOf(0)]).toEqual([200, 401])
+    const last = consumers.length
+    await expect.poll(() => gateway.output).toContain(`gateway.yaml:${last + 2} consumers[${last}].plan: no plan has the id gone`)
+    expect(gateway.output).toContain(`gateway.yaml:${last + 3} consumers[${last + 1}].username: another consumer has the username customer-0`)
+  })
+})
+
 test('a configuration behind a link that is swapped, as Kubernetes mounts it, is read again', async () => {
   const versioned = join(gateway.dir, 'mounted')
   for (const [version, method] of [

@@ -258,6 +258,22 @@ describe('two workers', () => {
   })
 })
 
+test('a configuration of many keys is handed to all workers, and to the next that takes a place', async () => {
+  const { gateway, config } = await ownWorkers()
+  const customers = Array.from({ length: 20_000 }, (_, at) => ({
+    username: `customer-${at}`,
+    plan: 'pro',
+    plugins: { 'key-auth': { key: `customer-key-${at}` } },
+  }))
+  const statuses = async (): Promise<number[]> => (await calls(gateway, 10, 'customer-key-19999')).map(({ status }) => status)
+  await gateway.write('gateway.yaml', { ...config, consumers: [...(config['consumers'] as Config[]), ...customers] })
+  await until(async () => (await metric(gateway, 'tollgate_config_generation')) === 2)
+  expect(await statuses()).toEqual(Array.from({ length: 10 }, () => 200))
+  for (const pid of pids(gateway)) process.kill(pid, 'SIGKILL')
+  await until(() => pids(gateway).length === 4)
+  expect(await statuses()).toEqual(Array.from({ length: 10 }, () => 200))
+})
+
 test('what a worker held ahead of a budget when it was killed comes free, and the rest of the budget is served, exactly', async () => {
   const { gateway, node } = await ownWorkers()
   const serve = async (count: number): Promise<number> => (await calls(gateway, count, 'free-key')).filter(({ status }) => status === 200).length
