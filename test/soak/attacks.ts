@@ -97,7 +97,8 @@ export const attacks: Readonly<Record<string, Attack>> = {
 
   'subscriptions to ever more': async ({ port, key }) => {
     const { client, status } = await RawWebSocket.handshake(port, '/feed/close', { apikey: key })
-    for (let at = 0; at < 50 && status === 101; at++) {
+    const count = status === 101 ? 50 : 0
+    for (let at = 0; at < count; at++) {
       const address = `0x${Math.random()}${'0'.repeat(50_000)}`
       client.send(frame(OPCODE.text, `{"jsonrpc":"2.0","id":${at},"method":"eth_subscribe","params":["logs",{"address":"${address}"}]}`))
       if ((await client.next()) === undefined) break
