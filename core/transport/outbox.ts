@@ -33,6 +33,7 @@ export class Outbox {
   /** All else that waits: what of it is counted in the backlog. */
   private backlogBytes = 0
   private isCorked = false
+  private isClosed = false
   private readonly writeTimeoutMs: number
   /** Runs while something waits. */
   private watch: NodeJS.Timeout | undefined
@@ -81,8 +82,10 @@ export class Outbox {
 
   /** The socket has closed: nothing waits any more. */
   close(): void {
+    this.isClosed = true
     clearTimeout(this.watch)
     for (const document of this.large) this.letGo(document)
+    this.held = []
     this.load.backlog.count(-this.backlogBytes)
     this.backlogBytes = 0
   }
@@ -103,6 +106,7 @@ export class Outbox {
 
   /** Counts what waits, in the socket and before it. */
   private count(): void {
+    if (this.isClosed) return
     const bytes = Math.max(0, this.socket.bufferedAmount - this.largeBytes) + this.heldBytes
     this.load.backlog.count(bytes - this.backlogBytes)
     this.backlogBytes = bytes

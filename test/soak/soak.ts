@@ -36,6 +36,8 @@ const AT_ONCE = 4
 const STOPPED_MS = Math.min(60, seconds / 3) * 1000
 /** Idle sockets that are held open all the time. */
 const SLOW_SOCKETS = 1000
+/** What was held is given back within this time once nobody asks any more. */
+const LET_GO_MS = 15_000
 /** What an HTTP answer of 5xx may be: the table's, but for `internal`. */
 const OWN_5XX = new Set([502, 503, 504])
 
@@ -101,6 +103,8 @@ class Soak {
   readonly rssMib: number[] = []
   /** The most bytes that were held in memory at once, and that waited for readers. */
   most = { held: 0, backlog: 0 }
+  /** Bytes of both that are held although nobody asks for anything any more. */
+  left = 0
   health = { asked: 0, unwell: 0 }
   /** How often the disk was full, and how often the gateway said so. */
   disk = { filled: 0, noticed: 0 }
@@ -138,11 +142,26 @@ class Soak {
   async watchMemory(): Promise<void> {
     while (!this.isOver) {
       const text = await readFile(`/proc/${this.gateway.pid}/status`, 'utf8').catch(() => '')
-      const [held, backlog] = await Promise.all(['held', 'backlog'].map((name) => metric(this.gateway.adminUrl, `tollgate_${name}_bytes`).catch(() => 0)))
-      this.most = { held: Math.max(this.most.held, held!), backlog: Math.max(this.most.backlog, backlog!) }
+      const { held, backlog } = await this.heldNow()
+      this.most = { held: Math.max(this.most.held, held), backlog: Math.max(this.most.backlog, backlog) }
       this.rssMib.push(Number(/VmRSS:\s+(\d+)/.exec(text)?.[1] ?? NaN) / 1024)
       await delay(200)
     }
+  }
+
+  private async heldNow(): Promise<{ held: number; backlog: number }> {
+    const [held = 0, backlog = 0] = await Promise.all(['held', 'backlog'].map((name) => metric(this.gateway.adminUrl, `tollgate_${name}_bytes`).catch(() => 0)))
+    return { held, backlog }
+  }
+
+  /** Waits until nothing is held any more. */
+  async watchEnd(): Promise<void> {
+    const until = performance.now() + LET_GO_MS
+    do {
+      await delay(200)
+      const { held, backlog } = await this.heldNow()
+      this.left = held + backlog
+    } while (this.left > 0 && performance.now() < until)
   }
 
   /** The main node goes away, hangs and comes back. */
@@ -242,6 +261,7 @@ function judge(soak: Soak, load: Load, readers: ReadersReport, violations: reado
       found: `${inMib(soak.most.held)} of ${inMib(MAX_HELD)} MiB at most; for readers ${inMib(soak.most.backlog)} of ${inMib(MAX_BACKLOG)} MiB`,
       isGood: soak.most.held <= MAX_HELD + ENVELOPES && soak.most.backlog <= MAX_BACKLOG,
     },
+    { what: 'all of it given back in the end', found: soak.left === 0 ? 'yes' : `but for ${soak.left} bytes`, isGood: soak.left === 0 },
     {
       what: 'readers lost nothing while others stopped reading',
       found:
@@ -303,6 +323,7 @@ async function main(): Promise<number> {
   const read = await readers.end()
   await Promise.all(running)
   await load.stop()
+  await soak.watchEnd()
   const early = soak.hasEnded
   const faults = early === undefined ? await metric(gateway.adminUrl, 'tollgate_plugin_faults_total') : 0
   const refusals = early === undefined ? await metric(gateway.adminUrl, 'tollgate_http_refusals_total') : 0

@@ -89,6 +89,7 @@ export async function startSockets(options: SocketsOptions = {}) {
     core,
     world,
     load: pipeline.load,
+    settings: { ...SETTINGS, ...settings },
     port,
     connect: async (): Promise<Client> => {
       const socket = new WebSocket(`ws://127.0.0.1:${port}/eth`)

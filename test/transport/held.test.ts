@@ -1,9 +1,13 @@
 /** What WebSockets hold in memory: messages while they arrive, and what their clients have not read. All of it is bounded for all of them together. */
+import { once } from 'node:events'
 import { constants, deflateRawSync } from 'node:zlib'
 import { describe, expect, onTestFinished, test } from 'vitest'
+import { WebSocket, WebSocketServer } from 'ws'
+import { Outbox } from '../../core/transport/outbox.ts'
 import { draw, refuse } from '#plugin'
 import { OPCODE, RawWebSocket, frame } from '../support/raw-web-socket.ts'
 import { startSockets } from './fixture.ts'
+import type { AddressInfo } from 'node:net'
 import type { Client } from './fixture.ts'
 
 const CALL = '{"jsonrpc":"2.0","id":1,"method":"m"}'
@@ -71,12 +75,12 @@ describe('a message that arrives', () => {
   })
 
   test('in time is served, however many came before it in pieces', async () => {
-    const { port } = await startSockets({ atOnce: true, requestTimeoutMs: 50 })
+    const { port } = await startSockets({ atOnce: true, requestTimeoutMs: 1000 })
     const client = await rawClient(port)
     const message = frame(OPCODE.text, CALL)
     client.send(message.subarray(0, 10))
-    for (let at = 0; at < 40; at++) {
-      await new Promise((resolve) => setTimeout(resolve, 5))
+    for (let at = 0; at < 60; at++) {
+      await new Promise((resolve) => setTimeout(resolve, 20))
       client.send(message.subarray(10), message.subarray(0, 10))
       expect((await client.next())?.opcode).toBe(OPCODE.text)
     }
@@ -176,6 +180,22 @@ describe('what clients have not read', () => {
     }
     await expect.poll(() => seqs(client)).toEqual(Array.from({ length: 20 - dropped }, (_, at) => at + 1))
     await expect.poll(() => load.backlog.held.value).toBe(0)
+  })
+
+  test('is forgotten once its socket has closed, also where something is on its way in this very turn', async () => {
+    const server = new WebSocketServer({ port: 0, host: '127.0.0.1' })
+    onTestFinished(() => server.close())
+    await once(server, 'listening')
+    const client = new WebSocket(`ws://127.0.0.1:${(server.address() as AddressInfo).port}`)
+    onTestFinished(() => client.terminate())
+    const [[socket]] = (await Promise.all([once(server, 'connection'), once(client, 'open')])) as [[WebSocket], unknown]
+    const { load, settings } = await startSockets()
+    const outbox = new Outbox(socket, settings, 30_000, load, () => undefined)
+    socket.close() // ws counts what is sent from now on, and nothing takes it away again
+    outbox.answer(CALL)
+    outbox.close()
+    await new Promise(setImmediate)
+    expect(load.backlog.held.value).toBe(0)
   })
 
   test('of large answers has its place among answers until it is read, or the socket has closed', async () => {
