@@ -24,6 +24,8 @@ export interface Subscriber {
   readonly settings: WebSocketSettings
   /** Where what waits for the client is counted. */
   readonly backlog: Room
+  /** The session has ended: nothing is begun for it any more. */
+  readonly isGone: boolean
   /** What the session asks of requests to a node. */
   readonly rewrite: UpstreamRequest
   /** Hands on one subscription notification; it is metered, and dropped where the chain says so. */

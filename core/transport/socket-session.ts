@@ -103,6 +103,10 @@ export class SocketSession implements Subscriber, Traffic {
     return this.session.upstreamRequest
   }
 
+  get isGone(): boolean {
+    return this.hasEnded
+  }
+
   get backlog(): Room {
     return this.door.pipeline.load.backlog
   }

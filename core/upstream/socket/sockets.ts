@@ -70,6 +70,7 @@ export class UpstreamSockets {
 
   /** Sends the calls of a frame; `call` takes those that no socket has to carry. */
   async exchange(requests: readonly RpcRequest[], context: ExchangeContext, call: Forward): Promise<readonly Outcome[]> {
+    if (context.subscriber?.isGone === true) return requests.map(() => failures['client-gone'].refusal)
     const isAbout = ({ method }: RpcRequest | Call): boolean => subscriptionVerb(method) !== undefined
     if (!holdTooMuch(requests.filter(isAbout))) return this.carry(requests, context, call)
     const others = requests.filter((request) => !isAbout(request))

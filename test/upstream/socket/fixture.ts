@@ -79,6 +79,10 @@ export class TestClient implements Subscriber {
     this.settings = settings(changes)
   }
 
+  get isGone(): boolean {
+    return this.closed !== undefined
+  }
+
   push(notification: Notification): void {
     if (this.closed !== undefined) return
     this.notifications.push(notification)

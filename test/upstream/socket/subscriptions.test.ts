@@ -262,6 +262,24 @@ describe('races', () => {
     expect([await metric(GAUGES.up), await metric(GAUGES.down)]).toEqual([0, 0])
   })
 
+  test.each(['shared', 'dedicated'] as const)('who has gone before the nodes are known to be on the right chain is not subscribed (%s)', async (mode) => {
+    const node = await socketNode()
+    let tell = (): void => undefined
+    node.handlers.set('eth_chainId', ({ id }) => new Promise((resolve) => (tell = () => resolve(`{"jsonrpc":"2.0","id":${id},"result":"0x1"}`))))
+    const active = { intervalMs: 10_000, timeoutMs: 5000, chainId: 1, maxLag: 2, successes: 1, failures: 3 }
+    const { client, metric } = socketUpstream([node], { active })
+    await node.until(() => node.callsTo('eth_chainId').length === 1)
+    const [gone, here] = [client({ mode }), client({ mode })]
+    const refused = gone.ask('eth_subscribe', '["logs"]')
+    const subscribed = here.subscribe('["logs"]')
+    gone.leave()
+    tell()
+    expect(await refused).toBe('upstreamUnavailable client-gone')
+    await subscribed
+    expect(await metric('tollgate_client_subscriptions{upstream="test"}')).toBe(1)
+    expect(node.callsTo('eth_subscribe').filter(({ params }) => params[0] === 'logs')).toHaveLength(1)
+  })
+
   test('a socket that is lost while the call is under way is replaced, and the call made again', async () => {
     const node = await socketNode()
     node.handlers.set('eth_subscribe', () => {
