@@ -3,6 +3,7 @@
  * environment variables and documents that would grow without bound are problems, all listed, and never a throw.
  * Aliases are copied, so no two places of a document share an object.
  */
+import { isUtf8 } from 'node:buffer'
 import { EVENT_ID, NOT_RESOLVED, SCALAR_STYLE, YAMLException, boolCoreTag, floatCoreTag, getScalarValue, intCoreTag, nullCoreTag, parseEvents } from 'js-yaml'
 import { substitute } from './env.ts'
 import { Lines, PlaceNotes, Places } from './places.ts'
@@ -60,6 +61,11 @@ export class Document implements Located {
   forgetLines(): void {
     this.places = undefined
   }
+}
+
+/** What bytes say; undefined when they are no UTF-8. */
+export function textOf(bytes: Uint8Array): string | undefined {
+  return isUtf8(bytes) ? Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('utf8') : undefined
 }
 
 /** Reads a text. `file` is the name under which its problems are listed. */

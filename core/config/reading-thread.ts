@@ -1,8 +1,7 @@
 /** What a thread runs that reads a large file: reads it like any other, and hands it over bit by bit, as it is asked to. */
-import { isUtf8 } from 'node:buffer'
 import { parentPort, workerData } from 'node:worker_threads'
 import { digestOf } from './digest.ts'
-import { readText, takeList } from './document.ts'
+import { readText, takeList, textOf } from './document.ts'
 import type { Answer, Task } from './large-file.ts'
 
 /** Values that are handed over at once: some 2 ms for whoever takes them. */
@@ -10,7 +9,8 @@ const VALUES_A_SLICE = 4096
 
 function* answers({ file, bytes, env, apart }: Task): Generator<Answer> {
   const digest = digestOf(bytes)
-  const reading = isUtf8(bytes) ? readText(file, Buffer.from(bytes.buffer, 0, bytes.length).toString('utf8'), env) : undefined
+  const text = textOf(bytes)
+  const reading = text === undefined ? undefined : readText(file, text, env)
   const items = takeList(reading?.value, apart)
   yield { digest, reading }
   yield* slices(items)

@@ -2,11 +2,10 @@
  * The files that one snapshot is built from: read once each, bounded, their content remembered by digest. Or not read at
  * all, where their content is given: that builds the same snapshot again, whatever the files hold by then.
  */
-import { isUtf8 } from 'node:buffer'
 import { open, readdir, stat } from 'node:fs/promises'
 import { dirname, isAbsolute, join, resolve } from 'node:path'
 import { digestOf, digestOfNames, digestOfPath } from './digest.ts'
-import { Document, readText, takeList } from './document.ts'
+import { Document, readText, takeList, textOf } from './document.ts'
 import { READING_TIMEOUT_MS, ReadingThread } from './large-file.ts'
 import type { Env } from './env.ts'
 import type { Place } from './judge.ts'
@@ -70,6 +69,7 @@ export class Sources {
     try {
       const bytes = await this.bytesOf(file)
       const text = textOf(bytes)
+      if (text === undefined) throw new Error(NOT_UTF8)
       this.keep(file, { digest: digestOf(bytes), bytes })
       return text
     } catch (error) {
@@ -131,7 +131,9 @@ export class Sources {
   }
 
   private readHere(file: Source, bytes: Uint8Array, apart: string | undefined): Document {
-    const reading = readText(file.shown, textOf(bytes), this.env)
+    const text = textOf(bytes)
+    if (text === undefined) throw new Error(NOT_UTF8)
+    const reading = readText(file.shown, text, this.env)
     this.keep(file, { digest: digestOf(bytes), bytes })
     this.problems.take(reading.problems)
     return new Document(file.shown, reading, [takeList(reading.value, apart)])
@@ -206,11 +208,6 @@ async function readBytes(path: string): Promise<Uint8Array> {
   } finally {
     await file.close()
   }
-}
-
-function textOf(bytes: Uint8Array): string {
-  if (!isUtf8(bytes)) throw new Error(NOT_UTF8)
-  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('utf8')
 }
 
 async function entriesOf(path: string): Promise<DirectoryEntry[]> {

@@ -14,6 +14,7 @@ import { buildSnapshot } from '../../core/config/snapshot.ts'
 import { Sources } from '../../core/config/sources.ts'
 import { build, directoryWith, fixtures, snapshotDeps } from './fixtures.ts'
 import type { Path } from '../../core/config/problem.ts'
+import type { FileContent } from '../../core/config/snapshot.ts'
 
 /** What makes any document a large one. */
 const PADDING = `\n# ${'x'.repeat(300_000)}\n`
@@ -178,7 +179,11 @@ describe('a file that cannot be read to its end', () => {
 test('a snapshot of a large file is built again from its content', async () => {
   const { content, directory } = await build({ 'gateway.yaml': `consumers: [{ username: demo }]${PADDING}` })
   await writeFile(join(directory, 'gateway.yaml'), 'no: longer')
-  const { snapshot, problems } = await buildSnapshot(join(directory, 'gateway.yaml'), snapshotDeps({ content: structuredClone(content) }))
+  const [[path, { digest, bytes }]] = [...content.files] as [[string, FileContent]]
+  /** As it comes from another process: a part of a larger buffer. */
+  const received = Buffer.concat([Buffer.from('\0listen: \0'), bytes, Buffer.from('\0')]).subarray(10, 10 + bytes.length)
+  const again = { ...content, files: new Map([[path, { digest, bytes: received }]]) }
+  const { snapshot, problems } = await buildSnapshot(join(directory, 'gateway.yaml'), snapshotDeps({ content: again }))
   expect(problems).toEqual([])
   expect(snapshot!.consumers.get('demo')).toMatchObject({ username: 'demo' })
 })
