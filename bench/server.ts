@@ -24,7 +24,7 @@ export interface Server {
   stop(): Promise<void>
 }
 
-const READY_WITHIN_MS = 20_000
+const READY_WITHIN_MS = 120_000
 
 /** How a server is started, given its port and a directory for what it needs. */
 export type Launch = (port: number, dir: string) => { readonly process: OwnedProcess; readonly readyUrl: string }
