@@ -50,6 +50,7 @@ export default definePlugin({
 })`
 
 const bomb = gzipSync(Buffer.alloc(100 * MIB, 'x'))
+const large = Buffer.from(`"${'x'.repeat(5 * MIB)}"}`)
 const rogueScripts: readonly Script[] = [
   endless('HTTP/1.1 200 OK\r\n\r\n{"jsonrpc":"2.0","id":1,"result":"', Buffer.alloc(65_536, 'x')),
   (_request, socket) => {
@@ -57,7 +58,11 @@ const rogueScripts: readonly Script[] = [
     socket.write(bomb)
   },
   drip('HTTP/1.1 200 OK\r\nX: ', 'x', 20),
-  reply(`{"jsonrpc":"2.0","id":{id},"result":"${'x'.repeat(5 * MIB)}"}`),
+  (request, socket) => {
+    const head = `{"jsonrpc":"2.0","id":${request.calls[0]?.id},"result":`
+    socket.write(`HTTP/1.1 200 OK\r\nContent-Length: ${head.length + large.length}\r\n\r\n${head}`)
+    socket.write(large)
+  },
   reply('{"jsonrpc":"2.0","id":999999999,"result":1}'),
   reply('<html>no</html>', 200),
   reply('', 200),

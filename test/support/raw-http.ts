@@ -14,6 +14,8 @@ export class RawHttp {
   readonly socket: Socket
   /** What came and is no answer yet, one character per byte. */
   private heard = ''
+  /** So much of it has to be there before it is worth looking at again. */
+  private wanted = 0
   private isEnded = false
   private wake = (): void => undefined
 
@@ -48,9 +50,11 @@ export class RawHttp {
   /** The next answer; undefined when the connection ends instead. */
   async answer(): Promise<RawAnswer | undefined> {
     for (;;) {
-      const read = readAnswer(this.heard)
-      if (read !== undefined) {
+      const read = this.heard.length < this.wanted ? undefined : readAnswer(this.heard)
+      this.wanted = read?.length ?? this.wanted
+      if (read?.answer !== undefined) {
         this.heard = this.heard.slice(read.length)
+        this.wanted = 0
         return read.answer
       }
       if (this.isEnded) return undefined
@@ -83,8 +87,8 @@ export async function exchange(port: number, text: string): Promise<RawAnswer[]>
   return (await RawHttp.connect(port)).send(text).answers()
 }
 
-/** One whole answer at the front of the text; undefined until all of it is there. */
-function readAnswer(text: string): { readonly answer: RawAnswer; readonly length: number } | undefined {
+/** The answer at the front of the text, once all of it is there, and how long it is; undefined until that can be told. */
+function readAnswer(text: string): { readonly answer: RawAnswer | undefined; readonly length: number } | undefined {
   const headEnd = text.indexOf('\r\n\r\n')
   if (headEnd === -1) return undefined
   const [statusLine = '', ...lines] = text.slice(0, headEnd).split('\r\n')
@@ -94,5 +98,5 @@ function readAnswer(text: string): { readonly answer: RawAnswer; readonly length
   const bytes = status === 204 || status < 200 ? 0 : Number(headers['content-length'])
   const length = headEnd + 4 + bytes
   if (Number.isNaN(bytes)) throw new Error(`an answer without a length: ${statusLine}`)
-  return text.length < length ? undefined : { answer: { status, headers, body: text.slice(headEnd + 4, length) }, length }
+  return { answer: text.length < length ? undefined : { status, headers, body: text.slice(headEnd + 4, length) }, length }
 }
