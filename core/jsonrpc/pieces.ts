@@ -21,19 +21,24 @@ export class Pieces {
   /** The first piece, as it came; empty where there is none. */
   first: Buffer = NOTHING
   private readonly announcedBytes: number
+  private readonly areLent: boolean
   private count = 0
   private room: Buffer = NOTHING
 
-  /** `announcedBytes` is what the document is said to come to, 0 where nobody said. */
-  constructor(announcedBytes: number) {
+  /**
+   * `announcedBytes` is what the document is said to come to, 0 where nobody said. Bytes that are lent may change after the push:
+   * then only a first piece that is all that was announced is kept as it is, to be taken before they do.
+   */
+  constructor(announcedBytes: number, areLent = false) {
     this.announcedBytes = announcedBytes
+    this.areLent = areLent
   }
 
-  /** Takes a piece. Its bytes must not change afterwards. */
+  /** Takes a piece. */
   push(piece: Buffer): void {
     const at = this.bytes
     this.bytes += piece.length
-    if (this.count++ === 0) this.first = piece
+    if (this.count++ === 0) this.first = this.areLent && piece.length !== this.announcedBytes ? Buffer.from(piece) : piece
     else {
       if (this.room.length < this.bytes) this.grow(at)
       piece.copy(this.room, at)

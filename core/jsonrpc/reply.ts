@@ -9,7 +9,7 @@ import type { Payload } from './encode.ts'
 import type { Wire } from './wire.ts'
 
 /** Results over this size stay bytes and are spliced without a copy; below it a string is cheaper. 64 KiB: where writing string and bytes cost the same. */
-const KEEP_BYTES_OVER = 65_536
+export const KEEP_BYTES_OVER = 65_536
 
 /** So much of a document is to be read at a time, some milliseconds of work; then others have their turn. */
 export const TURN_BYTES = 256 * 1024

@@ -5,7 +5,7 @@
  */
 import { createGunzip, gunzipSync } from 'node:zlib'
 import { Pieces } from '../jsonrpc/pieces.ts'
-import { ReplyReader } from '../jsonrpc/reply.ts'
+import { KEEP_BYTES_OVER, ReplyReader } from '../jsonrpc/reply.ts'
 import type { Gunzip } from 'node:zlib'
 import type { Room } from '../plugin/room.ts'
 import type { Why } from './failures.ts'
@@ -43,14 +43,14 @@ export class AnswerBody {
     this.room = room
     this.isGzip = isGzip
     this.capBytes = capBytes
-    this.pieces = new Pieces(announcedBytes)
+    this.pieces = new Pieces(announcedBytes, true)
   }
 
-  /** Takes a chunk as it came. False asks for a pause. */
+  /** Takes a chunk as it came, which may be overwritten once it has returned, or has been told that this was all. False asks for a pause. */
   push(chunk: Buffer): boolean {
-    if (this.gunzip !== undefined) return this.gunzip.write(chunk)
+    if (this.gunzip !== undefined) return this.inflate(chunk)
     if (!this.keep(chunk) || !this.isGzip || this.pieces.bytes <= SMALL_GZIP_BYTES) return true
-    return this.inflate().write(this.take())
+    return this.inflate(this.take())
   }
 
   /** The last chunk has been pushed. */
@@ -61,7 +61,7 @@ export class AnswerBody {
       const whole = gunzipSmall(compressed)
       if (whole === 'bad-encoding') return this.reader.bodyFailed(whole)
       if (whole !== 'too-large') return whole.length > this.capBytes ? this.reader.bodyFailed('too-large') : this.reader.bodyRead(whole, undefined)
-      this.inflate().write(compressed)
+      this.inflate(compressed)
     }
     this.gunzip?.end()
   }
@@ -102,7 +102,7 @@ export class AnswerBody {
 
   private take(): Buffer {
     const whole = this.pieces.take()
-    this.room.measure(whole)
+    if (whole.length > KEEP_BYTES_OVER) this.room.measure(whole)
     this.letGo()
     return whole
   }
@@ -113,14 +113,14 @@ export class AnswerBody {
     this.heldBytes = 0
   }
 
-  /** From here on what is kept and counted is what comes out of the stream. */
-  private inflate(): Gunzip {
-    this.gunzip = createGunzip({ chunkSize: 64 * 1024 })
+  /** Hands what is compressed to a stream; from here on what is kept and counted is what comes out of it. False asks for a pause. */
+  private inflate(compressed: Buffer): boolean {
+    this.gunzip ??= createGunzip({ chunkSize: 64 * 1024 })
       .on('data', (piece: Buffer) => this.keep(piece))
       .on('drain', () => this.reader.bodyDrained())
       .on('end', () => this.reader.bodyRead(this.take(), this.read))
       .on('error', () => this.reader.bodyFailed('bad-encoding'))
-    return this.gunzip
+    return this.gunzip.write(Buffer.from(compressed))
   }
 }
 

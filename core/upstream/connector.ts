@@ -4,7 +4,8 @@
  */
 import { connect as connectTcp, isIP } from 'node:net'
 import { connect as connectTls } from 'node:tls'
-import type { Socket } from 'node:net'
+import type { OnReadOpts, Socket } from 'node:net'
+import type { ConnectionOptions } from 'node:tls'
 import type { TlsSpec } from './spec.ts'
 
 /** The `code` of the error with which a connection that took too long fails. */
@@ -13,17 +14,34 @@ export const CONNECT_TIMEOUT = 'TOLLGATE_CONNECT_TIMEOUT'
 /** An idle connection is looked after by the system from then on: a node may be gone without a word. */
 const KEEP_ALIVE_MS = 60_000
 
-/** Makes a connection, and tells once: a socket that is ready, or what kept it from being so. */
-export type Connect = (told: (...result: [error: undefined, socket: Socket] | [error: NodeJS.ErrnoException, socket: undefined]) => void) => void
+/** Bytes that are read at a time. */
+const READ_BYTES = 65_536
+/** What all connections are read into, one read after the other: a buffer for each costs as much as the read. */
+const ARRIVED = Buffer.allocUnsafeSlow(READ_BYTES)
+
+type Told = (...result: [error: undefined, socket: Socket] | [error: NodeJS.ErrnoException, socket: undefined]) => void
+
+/**
+ * Makes a connection, and tells once: a socket that is ready, or what kept it from being so. The socket has no data of its own
+ * to read: `heard` is given what arrives, in a buffer that the next read overwrites.
+ */
+export type Connect = (told: Told, heard: (bytes: Buffer) => void) => void
 
 /** Connects to the host of a URL. */
 export function connector(url: URL, timeoutMs: number, tls: TlsSpec | undefined): Connect {
   const isTls = url.protocol === 'https:'
-  const open = isTls ? tlsOpener(url, tls) : () => connectTcp(addressOf(url, 80))
-  return (told) => {
-    const socket = open().setNoDelay(true).setKeepAlive(true, KEEP_ALIVE_MS)
+  const open = isTls ? tlsOpener(url, tls) : (onread: OnReadOpts) => connectTcp({ ...addressOf(url, 80), onread })
+  return (told, heard) => {
+    const onread = {
+      buffer: ARRIVED,
+      callback: (bytes: number) => {
+        heard(ARRIVED.subarray(0, bytes))
+        return true
+      },
+    }
+    const socket = open(onread).setNoDelay(true).setKeepAlive(true, KEEP_ALIVE_MS)
     let isTold = false
-    const tell: typeof told = (...result) => {
+    const tell: Told = (...result) => {
       if (isTold) return
       isTold = true
       clearTimeout(timer)
@@ -38,7 +56,7 @@ export function connector(url: URL, timeoutMs: number, tls: TlsSpec | undefined)
 }
 
 /** The last session is resumed: that spares the node and us the costly half of a handshake. */
-function tlsOpener(url: URL, tls: TlsSpec | undefined): () => Socket {
+function tlsOpener(url: URL, tls: TlsSpec | undefined): (onread: OnReadOpts) => Socket {
   const address = addressOf(url, 443)
   const servername = tls?.servername ?? (isIP(address.host) === 0 ? address.host : undefined)
   const options = {
@@ -49,7 +67,7 @@ function tlsOpener(url: URL, tls: TlsSpec | undefined): () => Socket {
     ALPNProtocols: ['http/1.1'],
   }
   let session: Buffer | undefined
-  return () => connectTls({ ...options, ...(session && { session }) }).on('session', (latest) => (session = latest))
+  return (onread) => connectTls({ ...options, onread, ...(session && { session }) } as ConnectionOptions).on('session', (latest) => (session = latest))
 }
 
 /** Without the brackets of an IPv6 address. */

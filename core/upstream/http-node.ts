@@ -75,10 +75,13 @@ export class HttpNode {
   /** Whether a connection can be made now. */
   reach(): Promise<boolean> {
     return new Promise((resolve) => {
-      this.connect((error, socket) => {
-        socket?.destroy()
-        resolve(error === undefined)
-      })
+      this.connect(
+        (error, socket) => {
+          socket?.destroy()
+          resolve(error === undefined)
+        },
+        () => undefined,
+      )
     })
   }
 

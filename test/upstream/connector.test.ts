@@ -23,9 +23,16 @@ test('a second TLS connection to a node resumes the session of the first', async
     verify: true,
   })
   for (let turn = 0; turn < 2; turn++) {
-    const socket = await new Promise<Socket>((resolve, reject) => connect((error, made) => (error === undefined ? resolve(made) : reject(error))))
+    let heard = ''
+    const socket = await new Promise<Socket>((resolve, reject) => {
+      connect(
+        (error, made) => (error === undefined ? resolve(made) : reject(error)),
+        (bytes) => (heard += bytes.toString()),
+      )
+    })
     expect((socket as TLSSocket).authorized).toBe(true)
     await once(socket.resume(), 'close')
+    expect(heard).toBe('hello')
   }
   expect(resumed).toEqual([false, true])
 })

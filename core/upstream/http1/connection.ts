@@ -21,6 +21,7 @@ export type NoResponse = 'not-http' | 'connection-lost'
 /** Who sent a request, and hears what becomes of it: `head` once, `data` as it comes, then `ended`; or `failed` instead of what is left. */
 export interface ResponseReader {
   head(head: ResponseHead): void
+  /** The bytes are overwritten afterwards: once it has returned, or `ended` where they are the last. */
   data(bytes: Buffer): void
   ended(): void
   failed(why: NoResponse, code: string | undefined): void
@@ -56,10 +57,10 @@ export class Connection {
   constructor(socket: Socket, owner: ConnectionOwner) {
     this.socket = socket
     this.owner = owner
-    socket.on('data', (bytes: Buffer) => this.received(bytes))
     socket.on('end', () => this.ended())
     socket.on('error', (error: NodeJS.ErrnoException) => (this.error = error))
     socket.on('close', () => this.abort())
+    socket.resume()
   }
 
   /** Whether a request can be sent. */
@@ -104,7 +105,8 @@ export class Connection {
     this.socket.resume()
   }
 
-  private received(bytes: Buffer): void {
+  /** Takes what has arrived, which is overwritten afterwards. */
+  received(bytes: Buffer): void {
     let rest: Buffer | undefined = bytes
     while (rest !== undefined && rest.length > 0) {
       if (this.reader === undefined) return this.abort() // nobody asked
@@ -119,7 +121,7 @@ export class Connection {
     const end = all.indexOf(HEAD_END, partial === undefined ? 0 : Math.max(0, partial.length - HEAD_END.length))
     if (end > MAX_HEAD_BYTES || (end === -1 && all.length > MAX_HEAD_BYTES)) return this.fail('not-http')
     if (!VERSION.startsWith(all.toString('latin1', 0, VERSION.length))) return this.fail('not-http') // without waiting for more of it
-    this.partial = end === -1 ? all : undefined
+    this.partial = end === -1 ? Buffer.from(all) : undefined
     if (end === -1) return undefined
     const head = readHead(all.toString('latin1', 0, end + 2))
     if (head === undefined || head.status === 101 || (head.status < 200 && ++this.interim > MAX_INTERIM)) return this.fail('not-http')

@@ -4,7 +4,6 @@
  */
 import { CONNECT_TIMEOUT } from '../connector.ts'
 import { Connection } from './connection.ts'
-import type { Socket } from 'node:net'
 import type { Connect } from '../connector.ts'
 import type { ConnectionOwner, ResponseReader } from './connection.ts'
 
@@ -107,17 +106,17 @@ export class Origin implements ConnectionOwner {
     const { connect, maxConnections } = this.options
     if (this.connections.size + this.connecting >= maxConnections) return
     this.connecting++
-    connect((error, socket) => {
-      this.connecting--
-      if (error === undefined) this.connected(socket)
-      else this.notConnected(error)
-    })
-  }
-
-  private connected(socket: Socket): void {
-    const connection = new Connection(socket, this)
-    this.connections.add(connection)
-    this.freed(connection)
+    let connection: Connection | undefined
+    connect(
+      (error, socket) => {
+        this.connecting--
+        if (error !== undefined) return this.notConnected(error)
+        connection = new Connection(socket, this)
+        this.connections.add(connection)
+        this.freed(connection)
+      },
+      (bytes) => connection?.received(bytes),
+    )
   }
 
   private notConnected(error: NodeJS.ErrnoException): void {
