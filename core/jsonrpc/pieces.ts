@@ -21,24 +21,24 @@ export class Pieces {
   /** The first piece, as it came; empty where there is none. */
   first: Buffer = NOTHING
   private readonly announcedBytes: number
-  private readonly areLent: boolean
+  private readonly keptLentBytes: number | undefined
   private count = 0
   private room: Buffer = NOTHING
 
   /**
-   * `announcedBytes` is what the document is said to come to, 0 where nobody said. Bytes that are lent may change after the push:
-   * then only a first piece that is all that was announced is kept as it is, to be taken before they do.
+   * `announcedBytes` is what the document is said to come to, 0 where nobody said. With `keptLentBytes` all pieces are lent, and may
+   * change after the push: only a first one that is all that was announced, and no longer, is kept as it is, to be taken before it does.
    */
-  constructor(announcedBytes: number, areLent = false) {
+  constructor(announcedBytes: number, keptLentBytes?: number) {
     this.announcedBytes = announcedBytes
-    this.areLent = areLent
+    this.keptLentBytes = keptLentBytes
   }
 
   /** Takes a piece. */
   push(piece: Buffer): void {
     const at = this.bytes
     this.bytes += piece.length
-    if (this.count++ === 0) this.first = this.areLent && piece.length !== this.announcedBytes ? Buffer.from(piece) : piece
+    if (this.count++ === 0) this.first = this.mayKeep(piece) ? piece : Buffer.from(piece)
     else {
       if (this.room.length < this.bytes) this.grow(at)
       piece.copy(this.room, at)
@@ -61,6 +61,11 @@ export class Pieces {
   drop(): void {
     this.first = this.room = NOTHING
     this.bytes = this.count = 0
+  }
+
+  private mayKeep({ length }: Buffer): boolean {
+    const { announcedBytes, keptLentBytes } = this
+    return keptLentBytes === undefined || (length === announcedBytes && length <= keptLentBytes)
   }
 
   private grow(bytesSoFar: number): void {

@@ -43,7 +43,7 @@ export class AnswerBody {
     this.room = room
     this.isGzip = isGzip
     this.capBytes = capBytes
-    this.pieces = new Pieces(announcedBytes, true)
+    this.pieces = new Pieces(announcedBytes, KEEP_BYTES_OVER)
   }
 
   /** Takes a chunk as it came, which may be overwritten once it has returned, or has been told that this was all. False asks for a pause. */
