@@ -1,6 +1,7 @@
 /** The session behind the plugins' view of it: one HTTP request, or one WebSocket connection. */
 import { consumer, network, tier } from '../plugin/slots.ts'
 import { isHeader } from '../plugin/headers.ts'
+import { HeaderList } from './header-list.ts'
 import type { Consumer, Slot } from '../plugin/slots.ts'
 import type { Session, Traffic, UpstreamRequest } from '../plugin/session.ts'
 import type { Refusal } from '../plugin/outcome.ts'
@@ -65,13 +66,14 @@ export class LiveSession implements Session {
   /** Epoch milliseconds at which the session's right to exist ends. */
   expiresAt = Infinity
   /** Headers for the HTTP answer, by name as the plugin wrote it. */
-  responseHeaders: Record<string, string | number> = {}
+  responseHeaders = new HeaderList()
   upstreamRequest: UpstreamRequest = { path: undefined, host: undefined, headers: undefined }
 
   private readonly headers: Origin['headers']
   private readonly query: string
   private arguments: URLSearchParams | undefined
-  private hidden: Set<string> | undefined
+  /** Kinds and names in turns. */
+  private hidden: string[] | undefined
   private values: unknown[] = []
 
   constructor(origin: Origin, destination: Destination, requestId: string, openedAt: number) {
@@ -95,9 +97,9 @@ export class LiveSession implements Session {
   }
 
   get visiblePath(): string {
-    const { hidden, path } = this
-    if (hidden === undefined) return path
-    const secrets = Object.entries(this.destination.variables).flatMap(([name, value]) => (hidden.has(`pathVariable ${name}`) ? [value] : []))
+    const { path } = this
+    if (this.hidden === undefined) return path
+    const secrets = Object.entries(this.destination.variables).flatMap(([name, value]) => (this.isHidden('pathVariable', name) ? [value] : []))
     return secrets.length === 0
       ? path
       : path
@@ -114,7 +116,7 @@ export class LiveSession implements Session {
     this.refusedBy = undefined
     this.remoteAddr = this.peer
     this.expiresAt = Infinity
-    this.responseHeaders = {}
+    this.responseHeaders = new HeaderList()
     this.upstreamRequest = { path: undefined, host: undefined, headers: undefined }
     this.hidden = undefined
     this.values = []
@@ -122,24 +124,30 @@ export class LiveSession implements Session {
   }
 
   header(name: string): string | undefined {
-    if (this.hidden?.has(`header ${name}`)) return undefined
+    if (this.isHidden('header', name)) return undefined
     const value = this.headers[name]
     return typeof value === 'object' ? value.join(', ') : value
   }
 
   argument(name: string): string | undefined {
-    if (this.query === '' || this.hidden?.has(`argument ${name}`)) return undefined
+    if (this.query === '' || this.isHidden('argument', name)) return undefined
     this.arguments ??= new URLSearchParams(this.query)
     return this.arguments.get(name) ?? undefined
   }
 
   pathVariable(name: string): string | undefined {
-    return this.hidden?.has(`pathVariable ${name}`) ? undefined : this.destination.variables[name]
+    return this.isHidden('pathVariable', name) ? undefined : this.destination.variables[name]
   }
 
   hide(kind: 'header' | 'argument' | 'pathVariable', name: string): void {
-    this.hidden ??= new Set()
-    this.hidden.add(`${kind} ${name}`)
+    if (!this.isHidden(kind, name)) (this.hidden ??= []).push(kind, name)
+  }
+
+  private isHidden(kind: Parameters<Session['hide']>[0], name: string): boolean {
+    const { hidden } = this
+    if (hidden === undefined) return false
+    for (let at = 0; at < hidden.length; at += 2) if (hidden[at + 1] === name && hidden[at] === kind) return true
+    return false
   }
 
   get<T>(slot: Slot<T, 'session'>): T | undefined {
@@ -153,7 +161,7 @@ export class LiveSession implements Session {
 
   setHeader(name: string, value: string | number): void {
     if (!isHeader(name, value)) throw new TypeError(`the header ${name} cannot be sent`)
-    this.responseHeaders[name] = value
+    this.responseHeaders.set(name, value)
   }
 
   expireAt(epochMs: number): void {

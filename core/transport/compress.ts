@@ -3,6 +3,7 @@ import { createGzip } from 'node:zlib'
 import { documentBytes, piecesOf } from '../jsonrpc/encode.ts'
 import type { ServerResponse } from 'node:http'
 import type { Document } from '../jsonrpc/encode.ts'
+import type { HeaderList } from '../pipeline/header-list.ts'
 
 /** Level 1: most of the gain on JSON at a third of the default's time. */
 const LEVEL = 1
@@ -14,10 +15,10 @@ export function wantsGzip(acceptEncoding: string | readonly string[] | undefined
 }
 
 /** Sends the document compressed, if it is large enough to gain by it; answers whether it did. */
-export function compressed(document: Document, overBytes: number, status: number, headers: Record<string, string | number>, response: ServerResponse): boolean {
+export function compressed(document: Document, overBytes: number, status: number, headers: HeaderList, response: ServerResponse): boolean {
   if (documentBytes(document) <= overBytes) return false
-  headers['Content-Encoding'] = 'gzip'
-  response.writeHead(status, headers)
+  headers.set('Content-Encoding', 'gzip')
+  response.writeHead(status, headers.flat)
   const gzip = createGzip({ level: LEVEL })
   gzip.on('error', (error) => response.destroy(error))
   response.on('close', () => gzip.destroy())

@@ -4,6 +4,7 @@
  */
 import { errors } from '../jsonrpc/errors.ts'
 import { encodeRefusal, refusalHeaders } from '../pipeline/answer.ts'
+import { HeaderList } from '../pipeline/header-list.ts'
 import { refuse } from '../plugin/outcome.ts'
 import { STATUS_CODES } from './node-http.ts'
 import type { IncomingMessage } from 'node:http'
@@ -72,12 +73,12 @@ function hasTwins(rawHeaders: readonly string[]): boolean {
 /** A refusal as a whole HTTP answer that ends its connection: for sockets that node:http has no response for. */
 export function bareAnswer(refusal: Refusal): string {
   const text = encodeRefusal('null', refusal, '')
-  const headers = { Connection: 'close', 'Content-Type': 'application/json', 'Content-Length': String(text.length), ...refusalHeaders(refusal) }
+  const headers = new HeaderList()
+  headers.setAll({ Connection: 'close', 'Content-Type': 'application/json', 'Content-Length': String(text.length), ...refusalHeaders(refusal) })
   return `${headOf(refusal.status ?? errors[refusal.name].status, headers)}${text}`
 }
 
 /** The head of an HTTP answer. */
-export function headOf(status: number, headers: Readonly<Record<string, string>>): string {
-  const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`)
-  return `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ''}\r\n${lines.join('')}\r\n`
+export function headOf(status: number, headers: HeaderList): string {
+  return [`HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ''}`, ...headers.lines(), '', ''].join('\r\n')
 }

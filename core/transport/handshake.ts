@@ -7,6 +7,7 @@ import { errors } from '../jsonrpc/errors.ts'
 import { encodeRefusal, refusalHeaders } from '../pipeline/answer.ts'
 import { closeSession, openSession } from '../pipeline/open.ts'
 import { refuse } from '../plugin/outcome.ts'
+import { HeaderList } from '../pipeline/header-list.ts'
 import { edge, headOf } from './edge.ts'
 import { SocketSession } from './socket-session.ts'
 import { peerOf, readTarget } from './target.ts'
@@ -75,7 +76,7 @@ export function acceptWebSockets(server: Server, door: Door, timeouts: SocketTim
         perMessageDeflate: settings.compression ? DEFLATE : false,
       })
       handshakes.on('headers', (headers: string[], request: IncomingMessage) => {
-        for (const [name, value] of Object.entries(sessionOf.get(request)?.responseHeaders ?? {})) headers.push(`${name}: ${value}`)
+        headers.push(...(sessionOf.get(request)?.responseHeaders.lines() ?? []))
       })
       made.set(settings, handshakes)
     }
@@ -163,7 +164,8 @@ class Handshake {
   }
 
   private answer(status: number, headers: Readonly<Record<string, string>>, body: string): void {
-    const all = { Connection: 'close', 'Content-Length': String(body.length), ...this.session?.responseHeaders, ...headers }
+    const all = this.session?.responseHeaders ?? new HeaderList()
+    all.setAll({ Connection: 'close', 'Content-Length': String(body.length), ...headers })
     this.socket.once('finish', () => this.socket.destroy())
     this.socket.end(`${headOf(status, all)}${body}`, 'latin1')
     if (this.session !== undefined) closeSession(this.session, this.door.pipeline)

@@ -188,10 +188,13 @@ export class HttpSession {
   private writeLastHead(refusal: Refusal): string {
     const { response, session } = this
     const text = encodeRefusal('null', refusal, session.requestId)
-    const headers = { ...session.responseHeaders, ...refusalHeaders(refusal), 'Content-Type': 'application/json', 'Content-Length': text.length }
+    const headers = session.responseHeaders
+    headers.setAll(refusalHeaders(refusal))
+    headers.set('Content-Type', 'application/json')
+    headers.set('Content-Length', text.length)
     this.connection.isEnding = true
     response.shouldKeepAlive = false
-    response.writeHead(refusal.status ?? errors[refusal.name].status, headers)
+    response.writeHead(refusal.status ?? errors[refusal.name].status, headers.flat)
     return text
   }
 
@@ -203,23 +206,25 @@ export class HttpSession {
 
   private write(status: number, document: Document | undefined, headers: Readonly<Record<string, string>> | undefined): void {
     const { response, connection } = this
-    const all: Record<string, string | number> = { ...this.session.responseHeaders, ...headers }
+    const all = this.session.responseHeaders
+    all.setAll(headers)
     if (this.door.isDraining() && connection.newest === response) {
       connection.isEnding = true
       response.shouldKeepAlive = false
     }
     if (document === undefined) {
-      response.writeHead(status, all)
+      response.writeHead(status, all.flat)
       response.end()
       return
     }
-    all['Content-Type'] = 'application/json'
+    all.set('Content-Type', 'application/json')
     if (wantsGzip(this.request.headers['accept-encoding'])) {
-      all['Vary'] = all['Vary'] === undefined ? 'Accept-Encoding' : `${all['Vary']}, Accept-Encoding`
+      const vary = all.get('Vary')
+      all.set('Vary', vary === undefined ? 'Accept-Encoding' : `${vary}, Accept-Encoding`)
       if (compressed(document, this.limits.compressOverBytes, status, all, response)) return this.limitWriting(documentBytes(document))
     }
-    all['Content-Length'] = documentBytes(document)
-    response.writeHead(status, all)
+    all.set('Content-Length', documentBytes(document))
+    response.writeHead(status, all.flat)
     if (typeof document === 'string') response.end(document, 'latin1')
     else {
       for (const piece of document) response.write(piece, 'latin1')

@@ -3,6 +3,7 @@ import { cost } from '#plugin'
 import calculateCu from '../../plugins/calculate-cu.ts'
 import jsonrpcVar from '../../plugins/jsonrpc-var.ts'
 import whitelist from '../../plugins/whitelist.ts'
+import { headersOf } from '../support/asking-session.ts'
 import { callIn, configure, sessionOn } from '../support/configured.ts'
 import { basic, basicFiles, startTestGateway } from '../support/gateway.ts'
 import { startScriptedNode } from '../support/scripted-node.ts'
@@ -64,7 +65,7 @@ describe('calculate-cu', () => {
       call.decide(outcome, undefined)
       void plugin.reply!(call, outcome)
     }
-    expect(session.responseHeaders).toEqual({ 'X-CU-Cost': '55' })
+    expect(headersOf(session)).toEqual({ 'X-CU-Cost': '55' })
   })
 
   test('a settled call shows what it turned out to cost', async () => {
@@ -76,7 +77,7 @@ describe('calculate-cu', () => {
     call.settle(2)
     call.decide(outcome, undefined)
     void plugin.reply!(call, outcome)
-    expect(session.responseHeaders).toEqual({ 'X-CU-Cost': '2' })
+    expect(headersOf(session)).toEqual({ 'X-CU-Cost': '2' })
   })
 
   test.each([

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { plugins } from '../../plugins/index.ts'
-import { askingSession } from '../support/asking-session.ts'
+import { askingSession, headersOf } from '../support/asking-session.ts'
 import { configure } from '../support/configured.ts'
 import { basic, basicFiles, startTestGateway } from '../support/gateway.ts'
 import { startScriptedNode } from '../support/scripted-node.ts'
@@ -19,7 +19,7 @@ interface Opened {
 async function opened(config: string, headers: Record<string, string>, httpMethod = 'POST'): Promise<Opened> {
   const plugin = (await configure(plugins, `{ jsonrpc-var: {}, cors: ${config} }`)).plugin('cors')
   const session = askingSession({ httpMethod, headers })
-  return { answer: plugin.open!(session), headers: session.responseHeaders }
+  return { answer: plugin.open!(session), headers: headersOf(session) }
 }
 
 const from = (origin: string): Record<string, string> => ({ origin })

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import { plugins } from '../../plugins/index.ts'
-import { askingSession } from '../support/asking-session.ts'
+import { askingSession, headersOf } from '../support/asking-session.ts'
 import { configure } from '../support/configured.ts'
 import type { LiveSession } from '../../core/pipeline/session.ts'
 
@@ -17,13 +17,13 @@ test('a request without a name is given a UUID of its own, and is told', async (
   const [one, two] = [await opened({}), await opened({})]
   expect(one.requestId).toMatch(UUID)
   expect(one.requestId).not.toBe(two.requestId)
-  expect(one.responseHeaders).toEqual({ 'X-Request-Id': one.requestId })
+  expect(headersOf(one)).toEqual({ 'X-Request-Id': one.requestId })
 })
 
 test.each(['a', 'trace:1.2_3-4', 'x'.repeat(64)])("a client's plain name is taken over: %s", async (name) => {
   const session = await opened({ 'x-request-id': name })
   expect(session.requestId).toBe(name)
-  expect(session.responseHeaders).toEqual({ 'X-Request-Id': name })
+  expect(headersOf(session)).toEqual({ 'X-Request-Id': name })
 })
 
 test.each(['', 'x'.repeat(65), 'a b', 'a\u0000', 'ä', '{"a":1}', '$(id)', 'a, b', 'a\n'])('a name that is not plain is not: %j', async (name) => {
@@ -33,13 +33,13 @@ test.each(['', 'x'.repeat(65), 'a b', 'a\u0000', 'ä', '{"a":1}', '$(id)', 'a, b
 test('the header may be another, and may be kept from the client', async () => {
   const session = await opened({ 'x-correlation-id': 'abc' }, '{ header_name: X-Correlation-Id, include_in_response: false }')
   expect(session.requestId).toBe('abc')
-  expect(session.responseHeaders).toEqual({})
+  expect(headersOf(session)).toEqual({})
 })
 
 test("the gateway's own number may stay the name", async () => {
   const session = await opened({}, '{ algorithm: counter }')
   expect(session.requestId).toBe('request')
-  expect(session.responseHeaders).toEqual({ 'X-Request-Id': 'request' })
+  expect(headersOf(session)).toEqual({ 'X-Request-Id': 'request' })
 })
 
 test('a WebSocket that is judged anew keeps its name', async () => {

@@ -36,7 +36,7 @@ async function cached({ chain, config = '{}', members = [], node }: Options = {}
       .replace(`"id":${JSON.stringify(id)},`, '')
       .replace('{"jsonrpc":"2.0","result":', '')
       .slice(0, -1)
-    return `${session.responseHeaders['X-Cache']} ${body}`
+    return `${session.responseHeaders.get('X-Cache')} ${body}`
   }
   return { ask, run, sent, session }
 }
@@ -212,7 +212,7 @@ describe('X-Cache', () => {
     await ask('net_version')
     session.reset(session.destination)
     await run(methods.map((method, id) => ({ jsonrpc: '2.0', id, method })))
-    return session.responseHeaders['X-Cache']
+    return session.responseHeaders.get('X-Cache')
   }
   const refusing: Member = { name: 'guard', priority: 9999, instance: { access: ({ method }) => (method === 'no' ? refuse('blocked', 'x') : undefined) } }
 

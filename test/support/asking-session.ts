@@ -8,3 +8,8 @@ export function askingSession({ variables = {}, ...parts }: Partial<Origin> & { 
   const destination = { routeId: 'rpc', variables: { network: 'eth', ...variables }, network: 'eth' } as unknown as Destination
   return new LiveSession(origin, destination, 'request', 0)
 }
+
+/** The headers that a session's answer has so far, by name. */
+export function headersOf({ responseHeaders: { flat } }: LiveSession): Record<string, string | number> {
+  return Object.fromEntries(flat.flatMap((name, at) => (at % 2 === 0 ? [[name, flat[at + 1]!]] : [])))
+}

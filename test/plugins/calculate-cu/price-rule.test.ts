@@ -206,7 +206,7 @@ describe('through a chain', () => {
       upstream: (requests) => Promise.resolve(requests.map(() => (refused ? refuse('upstreamTimeout', 'x') : answer('"x"'.padEnd(2048))))),
     })
     await send(body)
-    return { drawn, refunded, header: session.responseHeaders['X-CU-Cost'] }
+    return { drawn, refunded, header: session.responseHeaders.get('X-CU-Cost') }
   }
   const call = (method: string) => ({ jsonrpc: '2.0', id: 1, method, params: [{}] })
 

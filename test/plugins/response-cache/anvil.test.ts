@@ -59,7 +59,7 @@ test('a reorg never leaves a stale answer, and what it did not touch is still ke
       session.reset(session.destination)
       const { json } = await run({ jsonrpc: '2.0', id: 1, method, params })
       expect([method, json.result]).toEqual([method, await anvil.call(method, params)])
-      words.push(session.responseHeaders['X-Cache'])
+      words.push(session.responseHeaders.get('X-Cache'))
     }
     return words.join(' ')
   }

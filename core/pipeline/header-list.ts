@@ -1,0 +1,34 @@
+/** The headers of one HTTP answer: names and values in turns, in the order in which they were first set, as node:http writes them. */
+
+export class HeaderList {
+  readonly flat: (string | number)[] = []
+
+  get(name: string): string | number | undefined {
+    const at = this.indexOf(name)
+    return at === -1 ? undefined : this.flat[at + 1]
+  }
+
+  /** A later value replaces an earlier one. */
+  set(name: string, value: string | number): void {
+    const at = this.indexOf(name)
+    if (at === -1) this.flat.push(name, value)
+    else this.flat[at + 1] = value
+  }
+
+  setAll(headers: Readonly<Record<string, string>> | undefined): void {
+    for (const name in headers) this.set(name, headers[name]!)
+  }
+
+  /** One `name: value` line each, without its end. */
+  lines(): string[] {
+    const lines: string[] = []
+    for (let at = 0; at < this.flat.length; at += 2) lines.push(`${this.flat[at]}: ${this.flat[at + 1]}`)
+    return lines
+  }
+
+  private indexOf(name: string): number {
+    const { flat } = this
+    for (let at = 0; at < flat.length; at += 2) if (flat[at] === name) return at
+    return -1
+  }
+}
