@@ -134,7 +134,8 @@ function receive(request: IncomingMessage, response: ServerResponse, connection:
   const refusal = wrongWithHead(request, limits.maxHeaders) ?? wrongWithRequest(request, connection) ?? shortOfMemory(door)
   const target = refusal === undefined ? readTarget(request) : undefined
   if (target === undefined) return refuseAtEdge(request, response, connection, refusal ?? edge.badTarget, door)
-  const session = door.enter({ scheme: 'http', httpMethod: request.method ?? '', peer: peerOf(request), headers: request.headers, ...target })
+  const { host, path, query } = target
+  const session = door.enter({ scheme: 'http', httpMethod: request.method ?? '', peer: peerOf(request), host, path, query, headers: request.headers })
   if (session === undefined) return refuseAtEdge(request, response, connection, edge.noRoute, door)
   new HttpSession(request, response, connection, session, door, limits).open()
 }

@@ -119,15 +119,21 @@ export class Connection {
     const { partial } = this
     const all = partial === undefined ? bytes : Buffer.concat([partial, bytes])
     const end = all.indexOf(HEAD_END, partial === undefined ? 0 : Math.max(0, partial.length - HEAD_END.length))
-    if (end > MAX_HEAD_BYTES || (end === -1 && all.length > MAX_HEAD_BYTES)) return this.fail('not-http')
-    if (!VERSION.startsWith(all.toString('latin1', 0, VERSION.length))) return this.fail('not-http') // without waiting for more of it
-    this.partial = end === -1 ? Buffer.from(all) : undefined
-    if (end === -1) return undefined
+    if (end === -1) return this.keepPartial(all)
+    this.partial = undefined
+    if (end > MAX_HEAD_BYTES) return this.fail('not-http')
     const head = readHead(all.toString('latin1', 0, end + 2))
     if (head === undefined || head.status === 101 || (head.status < 200 && ++this.interim > MAX_INTERIM)) return this.fail('not-http')
     const rest = all.subarray(end + HEAD_END.length)
     if (head.status >= 200) this.begin(head, rest.length > 0)
     return rest
+  }
+
+  private keepPartial(bytes: Buffer): undefined {
+    if (bytes.length > MAX_HEAD_BYTES) return this.fail('not-http')
+    if (!VERSION.startsWith(bytes.toString('latin1', 0, VERSION.length))) return this.fail('not-http') // without waiting for more of it
+    this.partial = Buffer.from(bytes)
+    return undefined
   }
 
   private begin(head: ResponseHead, hasMore: boolean): void {
