@@ -15,7 +15,7 @@ const MODULES = '/usr/lib/nginx/modules'
 const CONSUMERS = Array.from({ length: 64 }, (_, n) => n)
 const QUIET: SpawnOptions = { stdio: ['ignore', 'pipe', 'pipe'] }
 
-export type PeerName = 'nginx' | 'nginx-lua' | 'haproxy' | 'node-request' | 'node-dispatch' | 'node-pipe' | 'node-raw'
+export type PeerName = 'nginx' | 'nginx-lua' | 'haproxy' | 'node-request' | 'node-dispatch' | 'node-pipe' | 'node-raw' | 'node-local'
 
 /** A peer. */
 export interface Peer {
@@ -68,6 +68,12 @@ export const peers: Readonly<Record<PeerName, Peer>> = {
     isCompiled: false,
     missing: undefined,
     start: (nodePort) => startReference('raw', nodePort),
+  },
+  'node-local': {
+    title: 'node:http that answers by itself, no policy, no node asked',
+    isCompiled: false,
+    missing: undefined,
+    start: (nodePort) => startReference('local', nodePort),
   },
   'node-pipe': {
     title: 'node:http + undici `stream`, no policy, nothing collected',

@@ -1,7 +1,7 @@
 /**
  * The reference for Node: node:http in front of undici, and no policy at all. What any gateway in JavaScript pays before it
- * has done anything. `raw` has a client of its own in undici's place, which believes all that a node says: the floor, not a proposal.
- * Arguments: port, port of the node, and `request`, `dispatch`, `pipe` or `raw`.
+ * has done anything. `raw` has a client of its own in undici's place, which believes all that a node says, and `local` asks no node:
+ * floors, not proposals. Arguments: port, port of the node, and `request`, `dispatch`, `pipe`, `raw` or `local`.
  */
 import { createServer } from 'node:http'
 import { connect } from 'node:net'
@@ -10,7 +10,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Dispatcher } from 'undici'
 
 /** How undici is used. */
-export type ReferenceMode = 'request' | 'dispatch' | 'pipe' | 'raw'
+export type ReferenceMode = 'request' | 'dispatch' | 'pipe' | 'raw' | 'local'
 
 const [port, nodePort, mode] = process.argv.slice(2)
 const pool = new Pool(`http://127.0.0.1:${nodePort}`, { connections: 512, pipelining: 1 })
@@ -100,14 +100,22 @@ const viaRaw: Answer = (request, response, body) => {
   })
 }
 
+/** Answers by itself, whatever is asked. */
+const local: Answer = (_request, response) => {
+  response.sendDate = false
+  response.writeHead(200, ['Content-Type', 'application/json', 'Content-Length', String(LOCAL_ANSWER.length)])
+  response.end(LOCAL_ANSWER, 'latin1')
+}
+const LOCAL_ANSWER = '{"jsonrpc":"2.0","id":1,"result":"0x1312d00"}'
+
 function end(response: ServerResponse, status: number, body: Buffer): void {
   response.writeHead(status, { 'Content-Type': 'application/json', 'Content-Length': body.length })
   response.end(body)
 }
 
-const modes: Readonly<Record<ReferenceMode, Answer>> = { request: viaRequest, dispatch: viaDispatch, pipe: viaPipe, raw: viaRaw }
+const modes: Readonly<Record<ReferenceMode, Answer>> = { request: viaRequest, dispatch: viaDispatch, pipe: viaPipe, raw: viaRaw, local }
 const answer = modes[mode as ReferenceMode]
-if (!Object.hasOwn(modes, mode ?? '')) throw new Error('usage: node-reference.ts PORT NODE_PORT request|dispatch|pipe|raw')
+if (!Object.hasOwn(modes, mode ?? '')) throw new Error('usage: node-reference.ts PORT NODE_PORT request|dispatch|pipe|raw|local')
 
 createServer({ noDelay: true, keepAliveTimeout: 65_000 }, (request, response) => {
   const chunks: Buffer[] = []

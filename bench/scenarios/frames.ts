@@ -18,7 +18,7 @@ export const multiplexed: Scenario = {
     besidePeers(context, {
       sides: [{ name: 'gateway-multiplexed', start: () => startGateway({ nodePort: context.nodePort, upstream: { multiplex: true } }), load: loads.singles }],
       peers: [],
-      references: ['node-dispatch'],
+      references: ['node-dispatch', 'node-local'],
       load: loads.singles,
       bounds: [{ work: 'single call over HTTP, node over a multiplexed socket', side: 'gateway-multiplexed', atMost: 1.15 }],
     }),
@@ -32,7 +32,7 @@ export const cached: Scenario = {
     besidePeers(context, {
       sides: [gatewaySide('gateway-cached', loads.cacheable, context, { 'response-cache': {} })],
       peers: [],
-      references: ['node-dispatch'],
+      references: ['node-dispatch', 'node-local'],
       load: loads.singles,
       bounds: [{ work: 'cached or coalesced call over HTTP', side: 'gateway-cached', atMost: 0.85 }],
     }),

@@ -16,8 +16,9 @@ import type { Server } from '../server.ts'
 
 const P50_MS = 0.3
 const P99_MS = 2
-/** Until everything is compiled. */
-const WARM_UP_SECONDS = 6
+/** Until everything is compiled, for full load and for half of it. */
+const WARM_UP_SECONDS = 20
+const HALF_WARM_UP_SECONDS = 5
 /** How long the capacity is measured. */
 const FULL_SECONDS = 2
 /** Between two runs. */
@@ -48,6 +49,7 @@ export const latency: Scenario = {
       await run(ports.get('gateway')!, WARM_UP_SECONDS)
       const full = await run(ports.get('gateway')!, FULL_SECONDS)
       const perSecond = Math.round(full.calls / full.seconds / 2)
+      await run(ports.get('gateway')!, HALF_WARM_UP_SECONDS, perSecond)
       const reports = new Map([...ports.keys()].map((name) => [name, [] as Report[]]))
       for (let round = 0; round < pace.rounds; round++) {
         for (const [name, port] of ports) reports.get(name)!.push(await run(port, pace.seconds, perSecond))
