@@ -4,13 +4,16 @@
  * after a reload it is the same one, counts included. No family grows without bound.
  */
 import { setImmediate as nextTurn } from 'node:timers/promises'
-import { Registry, collectDefaultMetrics } from 'prom-client'
-import { familyText } from './exposition.ts'
+import { TEXT_FORMAT, familyText, loadPromClient } from './exposition.ts'
 import type { CounterHandle, GaugeOver, HistogramHandle, Metrics } from '../plugin/metrics.ts'
+import type { Registry } from 'prom-client'
 import type { Declaration, FamilyDump, Labels, MetricsDump } from './exposition.ts'
 
 /** Label sets that one family holds; further ones are counted together under `other`. A scrape of so many takes some 10 ms. */
 const MAX_SERIES = 10_000
+
+/** After so long a process has started. */
+const SETTLED_MS = 500
 
 /** What every label says in the series that takes what is above the bound. */
 const COLLAPSED = 'other'
@@ -27,6 +30,8 @@ export interface MetricsRegistry extends Metrics {
 
 /** Makes an empty registry. `maxSeries` bounds the label sets of each family. */
 export function createMetrics(maxSeries: number = MAX_SERIES): MetricsRegistry {
+  // Before the first scrape, whose calls would else wait for it; where it cannot be loaded, that scrape says so.
+  setTimeout(() => void processMetrics().catch(() => undefined), SETTLED_MS).unref()
   const families = new Map<string, Family>()
 
   function family<H extends Series>(declared: Declaration, make: (labels: Labels) => H): (...labels: string[]) => H {
@@ -63,10 +68,10 @@ export function createMetrics(maxSeries: number = MAX_SERIES): MetricsRegistry {
         texts.push(await familyText(dumpOf(one)))
         await nextTurn() // calls go on between families
       }
-      return `${texts.join('\n\n')}\n\n${await processMetrics().metrics()}`
+      return `${texts.join('\n\n')}\n\n${await (await processMetrics()).metrics()}`
     },
-    dump: async () => ({ families: Array.from(families.values(), dumpOf), ofProcess: await processMetrics().getMetricsAsJSON() }),
-    contentType: Registry.PROMETHEUS_CONTENT_TYPE,
+    dump: async () => ({ families: Array.from(families.values(), dumpOf), ofProcess: await (await processMetrics()).getMetricsAsJSON() }),
+    contentType: TEXT_FORMAT,
   }
 }
 
@@ -174,13 +179,14 @@ function nameProblem({ name, type, labelNames, buckets }: Declaration): string |
   return undefined
 }
 
-let ofProcess: Registry | undefined
+let ofProcess: Promise<Registry> | undefined
 
 /** The process's own metrics, once per process however many gateways run in it: prom-client's observers never end. */
-function processMetrics(): Registry {
-  if (ofProcess === undefined) {
-    ofProcess = new Registry()
-    collectDefaultMetrics({ register: ofProcess })
-  }
+function processMetrics(): Promise<Registry> {
+  ofProcess ??= loadPromClient().then(({ Registry, collectDefaultMetrics }) => {
+    const register = new Registry()
+    collectDefaultMetrics({ register })
+    return register
+  })
   return ofProcess
 }

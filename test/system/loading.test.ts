@@ -1,4 +1,5 @@
 /** What a start loads: that is most of the time that it takes. */
+import { setTimeout as delay } from 'node:timers/promises'
 import { SignJWT } from 'jose'
 import { expect, onTestFinished, test } from 'vitest'
 import { WebSocket } from 'ws'
@@ -24,6 +25,9 @@ async function start(plugins: Config, top: Config = {}): Promise<GatewayProcess>
   onTestFinished(() => gateway.stop())
   return gateway
 }
+
+/** Longer than it takes until a gateway has loaded what it does not need to be ready. */
+const SETTLED_MS = 1500
 
 /** The modules that a gateway has loaded. `time` counts the questions. */
 async function loaded(gateway: GatewayProcess, time: number): Promise<readonly string[]> {
@@ -64,6 +68,7 @@ test('what the configuration has a use for is loaded before calls come, and noth
     { 'key-auth': undefined, 'jwt-auth': { require_exp: false } },
     { store: redis.url, consumers: [{ username: 'ann', plan: 'free', plugins: { 'jwt-auth': { key: 'ann-app', secret: SECRET } } }] },
   )
+  await delay(SETTLED_MS)
   const before = await loaded(gateway, 1)
   for (const name of ['ioredis', 'jose', 'undici']) expect(packagesOf(before)).toContain(name)
   const token = await new SignJWT({ key: 'ann-app' }).setProtectedHeader({ alg: 'HS256' }).sign(new TextEncoder().encode(SECRET))
