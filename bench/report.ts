@@ -145,6 +145,8 @@ const INTRODUCTION = `<!-- Written by \`npm run bench\`: edit bench/report.ts in
     node bench/profile.ts NAME         where the CPU goes
     node bench/idle-sockets.ts         memory of 10 000 idle WebSockets
 
+[PROFILE.md](PROFILE.md) says where the time of a call goes, what varies, and what to try next.
+
 The measure is CPU microseconds (user and system, from the kernel) of all processes of the server, divided by the calls that were
 answered as expected. Everything runs on one machine: the stub node, the server under test and the load. The sides of a
 comparison take turns of half a second, five rounds and more; a ratio is taken within a round, and printed as the median with the least

@@ -4,18 +4,17 @@
  * themselves stay apart, by a label.
  */
 import { setImmediate as nextTurn } from 'node:timers/promises'
+import type * as PromClient from 'prom-client'
 import type { Metric, MetricObjectWithValues, MetricValue } from 'prom-client'
 import type { GaugeOver } from '../plugin/metrics.ts'
 
 /** The media type of the text format. */
 export const TEXT_FORMAT = 'text/plain; version=0.0.4; charset=utf-8'
 
-type PromClient = typeof import('prom-client')
-
-let loading: Promise<PromClient> | undefined
+let loading: Promise<typeof PromClient> | undefined
 
 /** prom-client, which takes an eighth of a start to load, and which nobody needs before somebody scrapes. */
-export function loadPromClient(): Promise<PromClient> {
+export function loadPromClient(): Promise<typeof PromClient> {
   return (loading ??= import('prom-client'))
 }
 

@@ -14,7 +14,7 @@ const SIZES = [8, 900, 17_000, 60_000, 66_000, 300_000]
 type Framing = (body: Buffer) => Buffer
 
 const head = (line: string): string => `HTTP/1.1 200 OK\r\n${line}\r\n`
-const withLength = (line: string, body: Buffer): Buffer => Buffer.concat([Buffer.from(`${head(`${line}Content-Length: ${body.length}\r\n`)}`), body])
+const withLength = (line: string, body: Buffer): Buffer => Buffer.concat([Buffer.from(head(`${line}Content-Length: ${body.length}\r\n`)), body])
 const chunked: Framing = (body) => {
   const parts: Buffer[] = []
   for (let at = 0; at < body.length;) {
