@@ -2,6 +2,7 @@
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
+import * as fc from 'fast-check'
 import { onTestFinished } from 'vitest'
 import { Type, answer, decode, definePlugin, fact, sessionSlot } from '#plugin'
 import { formatProblem } from '../../core/config/problem.ts'
@@ -159,3 +160,17 @@ export async function build(files: Readonly<Record<string, string>>, changes: Pa
   const print = (problems: SnapshotResult['problems']): string[] => problems.map((problem) => formatProblem(problem).replaceAll(`${directory}/`, ''))
   return { ...result, directory, printed: print(result.problems), printedWarnings: print(result.warnings) }
 }
+
+/** What YAML is made of. */
+const YAML_PIECES = ['a', ': ', '- ', '\n', '  ', 'list:', '[', ']', '{', '}', ',', '&x ', '*x', '"', "'", '|', '>', '#', '!!str ', '? '].concat([
+  '${NAME}',
+  '${A}',
+  '---\n',
+  '...',
+  '\t',
+  '\r\n',
+  '%YAML 1.2\n',
+])
+
+/** Texts of these pieces, most of them malformed. */
+export const anyYaml: fc.Arbitrary<string> = fc.array(fc.constantFrom(...YAML_PIECES), { maxLength: 30 }).map((pieces) => pieces.join(''))
