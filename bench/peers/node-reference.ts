@@ -93,20 +93,19 @@ class RawConnection {
 const viaRaw: Answer = (request, response, body) => {
   const head = `POST ${request.url} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\nContent-Length: ${body.length}\r\n\r\n`
   const connection = idle.pop() ?? new RawConnection()
-  connection.send(head + body.toString('latin1'), (answer) => {
-    response.sendDate = false
-    response.writeHead(200, ['Content-Type', 'application/json', 'Content-Length', String(answer.length)])
-    response.end(answer.toString('latin1'), 'latin1')
-  })
+  connection.send(head + body.toString('latin1'), (answer) => endBarely(response, answer.toString('latin1')))
 }
 
 /** Answers by itself, whatever is asked. */
-const local: Answer = (_request, response) => {
-  response.sendDate = false
-  response.writeHead(200, ['Content-Type', 'application/json', 'Content-Length', String(LOCAL_ANSWER.length)])
-  response.end(LOCAL_ANSWER, 'latin1')
-}
+const local: Answer = (_request, response) => endBarely(response, LOCAL_ANSWER)
 const LOCAL_ANSWER = '{"jsonrpc":"2.0","id":1,"result":"0x1312d00"}'
+
+/** With as few headers as can be; the text has one character per byte. */
+function endBarely(response: ServerResponse, text: string): void {
+  response.sendDate = false
+  response.writeHead(200, ['Content-Type', 'application/json', 'Content-Length', String(text.length)])
+  response.end(text, 'latin1')
+}
 
 function end(response: ServerResponse, status: number, body: Buffer): void {
   response.writeHead(status, { 'Content-Type': 'application/json', 'Content-Length': body.length })
