@@ -102,7 +102,7 @@ export class AnswerBody {
 
   private take(): Buffer {
     const whole = this.pieces.take()
-    if (whole.length > KEEP_BYTES_OVER) this.room.measure(whole)
+    if (whole.length > KEEP_BYTES_OVER) this.room.measure(whole) // all of a shorter one becomes text
     this.letGo()
     return whole
   }

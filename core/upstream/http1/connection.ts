@@ -132,7 +132,7 @@ export class Connection {
   private keepPartial(bytes: Buffer): undefined {
     if (bytes.length > MAX_HEAD_BYTES) return this.fail('not-http')
     if (!VERSION.startsWith(bytes.toString('latin1', 0, VERSION.length))) return this.fail('not-http') // without waiting for more of it
-    this.partial = Buffer.from(bytes)
+    this.partial = this.partial === undefined ? Buffer.from(bytes) : bytes
     return undefined
   }
 
