@@ -3,7 +3,19 @@
  * everything that runs later. A wrong key is refused even where none is required.
  */
 import { hash } from 'node:crypto'
-import { CompactMap, Type, argumentPlace, bearerPlace, consumer, definePlugin, headerPlace, pathVariablePlace, refuse, subprotocolPlace } from '#plugin'
+import {
+  BoundedMap,
+  CompactMap,
+  Type,
+  argumentPlace,
+  bearerPlace,
+  consumer,
+  definePlugin,
+  headerPlace,
+  pathVariablePlace,
+  refuse,
+  subprotocolPlace,
+} from '#plugin'
 import type { Consumer, Session } from '#plugin'
 
 /** Longest key, in characters; what is longer is not even hashed. */
@@ -76,7 +88,7 @@ export default definePlugin({
     const anonymous = config.anonymous_consumer === undefined ? undefined : host.consumer(config.anonymous_consumer)
     if (config.anonymous_consumer !== undefined && anonymous === undefined) host.report('error', ['anonymous_consumer'], 'no such consumer')
 
-    let recent = new Map<string, Consumer>()
+    const recent = new BoundedMap<Consumer>(MAX_REMEMBERED)
     function ownerOf(key: string): Consumer | undefined {
       const digest = hash('sha256', key, 'latin1')
       const known = recent.get(digest)
@@ -84,8 +96,7 @@ export default definePlugin({
       const place = host.credentials.find(digest)
       const owner = place === undefined ? undefined : host.consumer(host.credentials.numberAt(place))
       if (owner === undefined) return undefined
-      if (recent.size >= MAX_REMEMBERED) recent = new Map()
-      recent.set(digest, owner)
+      recent.add(digest, owner)
       return owner
     }
 

@@ -2,6 +2,7 @@
  * Method patterns, one meaning everywhere: an exact name beats the longest prefix (`trace_*`) beats `*`.
  * In a list, a pattern that starts with `!` denies. Matching is case-sensitive, as methods are.
  */
+import { BoundedMap } from './bounded-map.ts'
 
 /** Finds the value of the pattern that fits a method best. */
 export interface PatternMap<V> {
@@ -48,13 +49,12 @@ const MAX_REMEMBERED = 1024
 
 /** Makes a question about a method remember its answers: a client asks for the same few again and again. */
 export function remembered<V>(judge: (method: string) => V): (method: string) => V {
-  let verdicts = new Map<string, V>()
+  const verdicts = new BoundedMap<V>(MAX_REMEMBERED)
   return (method) => {
     const known = verdicts.get(method)
     if (known !== undefined || verdicts.has(method)) return known as V
-    if (verdicts.size >= MAX_REMEMBERED) verdicts = new Map()
     const verdict = judge(method)
-    verdicts.set(method, verdict)
+    verdicts.add(method, verdict)
     return verdict
   }
 }

@@ -4,6 +4,7 @@
  */
 import { buildChain } from '../pipeline/chain.ts'
 import { membersFor } from '../config/snapshot.ts'
+import { BoundedMap } from '../plugin/bounded-map.ts'
 import { buildRouter } from './router.ts'
 import type { CompiledRoute, Snapshot } from '../config/snapshot.ts'
 import type { Chain } from '../pipeline/chain.ts'
@@ -47,15 +48,14 @@ export function buildLanes(snapshot: Snapshot, upstream: (id: string) => Upstrea
 
 /** Paths come again and again: a look-up that was made lately is not made again. Bounded, since a path may hold a key. */
 function remembered(find: Lanes): Lanes {
-  let recent = new Map<string, Destination>()
+  const recent = new BoundedMap<Destination>(MAX_REMEMBERED)
   return (host, path) => {
     const target = `${host} ${path}`
     const known = recent.get(target)
     if (known !== undefined) return known
     const found = find(host, path)
     if (found === undefined) return undefined
-    if (recent.size >= MAX_REMEMBERED) recent = new Map()
-    recent.set(target, found)
+    recent.add(target, found)
     return found
   }
 }
