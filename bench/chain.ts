@@ -8,6 +8,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { buildSnapshot } from '../core/config/snapshot.ts'
+import { tuneEngine } from '../core/engine.ts'
 import { openMeter } from '../core/meter/open.ts'
 import { coreMetrics } from '../core/observe/core-metrics.ts'
 import { openLog } from '../core/observe/log.ts'
@@ -39,6 +40,7 @@ const CALLS_PER_TURN = 500
 
 /** Builds the chain that is measured, with so many plugins more that look at everything and say nothing. */
 export async function prepareChain(furtherPlugins: number): Promise<PreparedChain> {
+  tuneEngine() // as a gateway does
   const idle = Array.from({ length: furtherPlugins }, (_, i) => idlePlugin(`idle-${i}`, 100 + i))
   const dir = mkdtempSync(join(tmpdir(), 'tollgate-bench-'))
   const names = Object.fromEntries(idle.map(({ name }) => [name, {}]))

@@ -5,13 +5,11 @@ import { readFileSync } from 'node:fs'
 import { enableCompileCache } from 'node:module'
 import { totalmem } from 'node:os'
 import { parseArgs } from 'node:util'
-import { setFlagsFromString } from 'node:v8'
+import { tuneEngine } from './engine.ts'
 import type { CommandContext } from './commands.ts'
 import type { Machine } from './observe/overload.ts'
 
-// V8 would decide for good, from the first seconds of load, which kinds of objects are made in the old generation. A call's are
-// garbage all the same, and there they keep young ones alive: a fifth of the young generation was copied in each collection.
-setFlagsFromString('--no-allocation-site-pretenuring')
+tuneEngine()
 // Before anything else is loaded: what was compiled once is not compiled again. What only one command needs is loaded by it.
 enableCompileCache()
 const { plugins } = await import('../plugins/index.ts')
