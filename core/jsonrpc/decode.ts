@@ -3,7 +3,7 @@
  * a request has only the members jsonrpc, id, method, params, each at most once, their names written plainly.
  * Total: any bytes become a frame; what cannot be read becomes a fault in the place where it stood.
  */
-import { isUtf8 } from 'node:buffer'
+import { isAscii, isUtf8 } from 'node:buffer'
 import { RpcFault, RpcRequest } from './frame.ts'
 import { Names } from './names.ts'
 import {
@@ -41,9 +41,10 @@ const MAX_DOCUMENT_VALUES = 100_000
 
 /** Decodes one document, in one pass. Never throws. */
 export function decode(bytes: Uint8Array, options: DecodeOptions): Frame {
-  if (!isUtf8(bytes)) return single(parseError('not-utf8', 'the body is not valid UTF-8'))
+  const isPlain = isAscii(bytes)
+  if (!isPlain && !isUtf8(bytes)) return single(parseError('not-utf8', 'the body is not valid UTF-8'))
   if (bytes.length === 0) return single(parseError('empty', 'the body is empty'))
-  const reader = new Reader(bytes, options)
+  const reader = new Reader(bytes, isPlain, options)
   const frame = reader.frame()
   return frame === undefined ? single(reader.fault!) : frame
 }
@@ -66,14 +67,17 @@ class Reader {
   private readonly bytes: Uint8Array
   /** What is cut out of the document is cut from its wire text. */
   private readonly text: Wire
+  /** Whether the document is ASCII throughout: then its text is its wire text. */
+  private readonly isAscii: boolean
   private readonly options: DecodeOptions
   private at = 0
   /** What `valuesPassed` may come to. */
   private readonly lastValue: number
 
-  constructor(bytes: Uint8Array, options: DecodeOptions) {
+  constructor(bytes: Uint8Array, isAscii: boolean, options: DecodeOptions) {
     this.bytes = bytes
-    this.text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('latin1')
+    this.isAscii = isAscii
+    this.text = (Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)).toString('latin1')
     this.options = options
     this.lastValue = valuesPassed() + MAX_DOCUMENT_VALUES
   }
@@ -119,7 +123,7 @@ class Reader {
       return this.value(maxDepth) === undefined ? undefined : invalid('null', 'not-an-object', 'a call must be an object')
     }
     const members = this.members(maxDepth)
-    return members === undefined ? undefined : toEntry(members, this.options)
+    return members === undefined ? undefined : toEntry(members, this.isAscii, this.options)
   }
 
   private members(maxDepth: number): Members | undefined {
@@ -186,25 +190,33 @@ type Name = 'jsonrpc' | 'id' | 'method' | 'params'
 const NAMES = new Names<Name>('jsonrpc', 'id', 'method', 'params')
 
 function place(members: Members, name: Name, value: Wire): void {
-  if (members[name] !== '') {
-    members.wrong ??= ['duplicate-member', `the member ${name} stands twice`]
-    if (name === 'id') members.hasTwoIds = true
-  }
+  let before: Wire
   switch (name) {
     case 'jsonrpc':
+      before = members.jsonrpc
       members.jsonrpc = value
       break
     case 'id':
+      before = members.id
       members.id = value
       break
     case 'method':
+      before = members.method
       members.method = value
       break
     case 'params':
+      before = members.params
       members.params = value
       break
   }
+  if (before === '') return
+  members.wrong ??= ['duplicate-member', `the member ${name} stands twice`]
+  if (name === 'id') members.hasTwoIds = true
 }
+
+const MINUS = 0x2d
+const ZERO = 0x30
+const NINE = 0x39
 
 /** What the longest of the four names comes to when each of its letters is written as \uXXXX. */
 const MAX_ESCAPED_NAME = 'jsonrpc'.length * 6
@@ -223,7 +235,7 @@ function judgeUnknown(name: Wire, members: Members, strict: boolean): void {
   }
 }
 
-function toEntry(members: Members, options: DecodeOptions): RpcRequest | RpcFault {
+function toEntry(members: Members, isAscii: boolean, options: DecodeOptions): RpcRequest | RpcFault {
   const { id: source, method: methodText, params } = members
   const isIdUsable = source !== '' && !members.hasTwoIds && isId(source) && source.length <= options.maxIdBytes
   const id = isIdUsable ? source : 'null'
@@ -231,11 +243,13 @@ function toEntry(members: Members, options: DecodeOptions): RpcRequest | RpcFaul
   if (source !== '' && !isId(source)) return invalid(id, 'bad-id', 'id must be a string, a number or null')
   if (source !== '' && !isIdUsable) return invalid(id, 'id-too-long', `id is longer than ${options.maxIdBytes} bytes`)
   if (members.jsonrpc !== '"2.0"') return invalid(id, 'bad-version', 'jsonrpc must be "2.0"')
-  if (!methodText.startsWith('"')) return invalid(id, 'bad-method', 'method must be a string')
-  if (params !== '' && !params.startsWith('[') && !params.startsWith('{')) return invalid(id, 'bad-params', 'params must be an array or an object')
+  if (methodText.charCodeAt(0) !== QUOTE) return invalid(id, 'bad-method', 'method must be a string')
+  const opener = params.charCodeAt(0)
+  if (params !== '' && opener !== OPEN_BRACKET && opener !== OPEN_BRACE) return invalid(id, 'bad-params', 'params must be an array or an object')
 
   const isPlain = !methodText.includes('\\')
-  const method = isPlain ? fromWire(methodText.slice(1, -1)) : (JSON.parse(fromWire(methodText)) as string)
+  const quoted = methodText.slice(1, -1)
+  const method = isPlain ? (isAscii ? quoted : fromWire(quoted)) : (JSON.parse(fromWire(methodText)) as string)
   if (method === '') return invalid(id, 'bad-method', 'method must not be empty')
   // Readers do not agree on half a pair: Go makes it U+FFFD, serde refuses it, JavaScript keeps it.
   if (!isPlain && !method.isWellFormed()) return invalid(id, 'bad-method', 'method must not hold half a surrogate pair')
@@ -244,5 +258,6 @@ function toEntry(members: Members, options: DecodeOptions): RpcRequest | RpcFaul
 }
 
 function isId(source: Wire): boolean {
-  return source.startsWith('"') || source === 'null' || /^[-0-9]/.test(source)
+  const first = source.charCodeAt(0)
+  return first === QUOTE || first === MINUS || (first >= ZERO && first <= NINE) || source === 'null'
 }

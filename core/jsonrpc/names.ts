@@ -1,13 +1,13 @@
 /** Which of a few names stands in a document, written plainly. */
 
 export class Names<N extends string> {
-  /** The bytes of the names, by their length. */
-  private readonly byLength: readonly (readonly (readonly [N, Uint8Array])[])[]
+  /** The names and their bytes, by their length. */
+  private readonly byLength: readonly (readonly Spelled<N>[])[]
 
   constructor(...names: readonly N[]) {
     const longest = Math.max(...names.map((name) => name.length))
     this.byLength = Array.from({ length: longest + 1 }, (_, length) =>
-      names.filter((name) => name.length === length).map((name) => [name, Buffer.from(name)] as const),
+      names.filter((name) => name.length === length).map((name) => ({ name, bytes: Buffer.from(name) })),
     )
   }
 
@@ -15,11 +15,17 @@ export class Names<N extends string> {
   find(bytes: Uint8Array, at: number, end: number): N | undefined {
     const candidates = this.byLength[end - at]
     if (candidates === undefined) return undefined
-    for (const [name, spelled] of candidates) {
+    for (let i = 0; i < candidates.length; i++) {
+      const { name, bytes: spelled } = candidates[i]!
       let same = 0
       while (same < spelled.length && bytes[at + same] === spelled[same]) same++
       if (same === spelled.length) return name
     }
     return undefined
   }
+}
+
+interface Spelled<N> {
+  readonly name: N
+  readonly bytes: Uint8Array
 }

@@ -4,7 +4,7 @@
  */
 import { isUtf8 } from 'node:buffer'
 import { Names } from './names.ts'
-import { CLOSE_BRACE, CLOSE_BRACKET, COLON, COMMA, MAX_SCAN_DEPTH, MORE, OPEN_BRACE, OPEN_BRACKET, QUOTE, ValueScan, skipSpace } from './scan.ts'
+import { CLOSE_BRACE, CLOSE_BRACKET, COLON, COMMA, MAX_SCAN_DEPTH, MORE, OPEN_BRACE, OPEN_BRACKET, QUOTE, ValueScan, skipPlainString, skipSpace } from './scan.ts'
 import type { Payload } from './encode.ts'
 import type { Wire } from './wire.ts'
 
@@ -177,6 +177,8 @@ export class ReplyReader {
   private enter(bytes: Buffer, at: number, expected: number): number {
     this.expected = expected
     this.nameHead = ''
+    const end = skipPlainString(bytes, at)
+    if (end !== MORE) return this.passed(bytes, at, end)
     this.scan.begin(MAX_SCAN_DEPTH)
     return this.goOn(bytes, at)
   }
@@ -188,6 +190,11 @@ export class ReplyReader {
       this.expected = Expected.spoiled
       return at
     }
+    return this.passed(bytes, at, end)
+  }
+
+  /** What stands from `at` on is read as far as `end`. Answers where it goes on. */
+  private passed(bytes: Buffer, at: number, end: number): number {
     if (this.expected === Expected.restOfName) this.readName(bytes, at, end)
     if (end === MORE) return bytes.length
     if (this.expected === Expected.restOfName) this.expected = Expected.colon
@@ -210,9 +217,29 @@ export class ReplyReader {
 
   private place(span: Span): void {
     const { members, name } = this
-    if (name === undefined) return
-    if (members[name] === undefined) members[name] = span
-    else members.hasTwins = true
+    let before: Span | undefined
+    switch (name) {
+      case 'id':
+        before = members.id
+        members.id = span
+        break
+      case 'result':
+        before = members.result
+        members.result = span
+        break
+      case 'error':
+        before = members.error
+        members.error = span
+        break
+      case 'method':
+        before = members.method
+        members.method = span
+        break
+      case 'params':
+        before = members.params
+        members.params = span
+    }
+    if (before !== undefined) members.hasTwins = true
   }
 
   private beginReply(): void {

@@ -273,6 +273,13 @@ function skipPlain(bytes: Uint8Array, at: number, words: Int32Array, wordsAt: nu
   return at
 }
 
+/** Where a short string without escapes ends that starts at `at`, as most values of a call are: after its closing quote. MORE where it takes a whole scan. */
+export function skipPlainString(bytes: Uint8Array, at: number): number {
+  if (bytes.length >= WORDS_OVER || byteAt(bytes, at) !== QUOTE) return MORE
+  const end = skipPlain(bytes, at + 1, NO_WORDS, 0)
+  return byteAt(bytes, end) === QUOTE ? end + 1 : MORE
+}
+
 /** Scans are synchronous, so one serves all that have their value in one piece. */
 const scan = new ValueScan()
 
@@ -283,6 +290,11 @@ export function valuesPassed(): number {
 
 /** Skips one JSON value, all of which is there, that starts at `at` (no white space before it). Answers as `ValueScan.scan` does, but for MORE. */
 export function skipValue(bytes: Uint8Array, at: number, maxDepth: number, maxValues = Infinity): number {
+  const plainEnd = maxValues > 0 ? skipPlainString(bytes, at) : MORE
+  if (plainEnd !== MORE) {
+    scan.values++
+    return plainEnd
+  }
   scan.begin(maxDepth, maxValues)
   const end = scan.scan(bytes, at)
   return end === MORE ? scan.finish(bytes.length) : end
@@ -292,6 +304,8 @@ const nameScan = new ValueScan()
 
 /** `at` stands on the opening quote. Returns the position after the closing one, or SYNTAX. */
 export function skipString(bytes: Uint8Array, at: number): number {
+  const plainEnd = skipPlainString(bytes, at)
+  if (plainEnd !== MORE) return plainEnd
   nameScan.begin(0)
   const end = nameScan.scan(bytes, at)
   return end === MORE ? SYNTAX : end
