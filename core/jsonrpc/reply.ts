@@ -217,6 +217,7 @@ export class ReplyReader {
 
   private place(span: Span): void {
     const { members, name } = this
+    if (name === undefined) return
     let before: Span | undefined
     switch (name) {
       case 'id':

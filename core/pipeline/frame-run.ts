@@ -44,6 +44,7 @@ const UNCOUNTED = refuse('overloaded', 'store-away', { message: 'What this call 
 const NOTHING: readonly Payload[] = []
 
 const PLUGIN_FAULT = refuse('internal', 'plugin-fault')
+const UPSTREAM_FAULT = refuse('internal', 'upstream-fault')
 const BROKEN = refuse('internal', 'frame-broken')
 
 export class FrameRun implements FrameView {
@@ -69,6 +70,7 @@ export class FrameRun implements FrameView {
   private isAnswered = false
   private readonly afterAnswer: (() => void)[] = []
   private exchange: ExchangeContext | undefined
+  private sentAt = 0
   /** Answers that are held. */
   private answers: readonly Payload[] = NOTHING
 
@@ -158,16 +160,9 @@ export class FrameRun implements FrameView {
   private charge(): void {
     if (this.session.destination.refuseTogether) this.refuseTheRest()
     if (this.isCancelled) this.refuseAlive('client-gone')
-    const wanting: LiveCall[] = []
-    for (const call of this.calls) {
-      if (!isAlive(call)) continue
-      const draws = this.nameDraws(call)
-      if (draws.length > 0 && isAlive(call)) {
-        call.draws = draws
-        wanting.push(call)
-      }
-    }
-    if (this.session.destination.refuseTogether && this.refuseTheRest()) wanting.length = 0
+    for (const call of this.calls) if (isAlive(call)) this.nameDraws(call)
+    if (this.session.destination.refuseTogether) this.refuseTheRest()
+    const wanting = those(this.calls, isWanting)
     if (wanting.length === 0) return this.forward()
     let verdicts: ReturnType<Meter['draw']>
     try {
@@ -186,8 +181,8 @@ export class FrameRun implements FrameView {
   }
 
   /** Asks the charge hooks of a call. A hook may refuse instead. */
-  private nameDraws(call: LiveCall): readonly Draw[] {
-    const draws: Draw[] = []
+  private nameDraws(call: LiveCall): void {
+    let draws: Draw[] | undefined
     for (const step of this.chain.charge) {
       let named: ReturnType<typeof step.run>
       try {
@@ -197,13 +192,11 @@ export class FrameRun implements FrameView {
         named = faulted(step, 'charge', error, this.pipeline)
       }
       if (named === undefined) continue
-      if ('kind' in named) {
-        call.decide(named, step.plugin)
-        break
-      }
-      draws.push(named)
+      if ('kind' in named) return call.decide(named, step.plugin)
+      if (draws === undefined) draws = [named]
+      else draws.push(named)
     }
-    return draws
+    if (draws !== undefined) call.draws = draws
   }
 
   private meterFault(wanting: readonly LiveCall[], error: unknown): void {
@@ -238,11 +231,10 @@ export class FrameRun implements FrameView {
     return PLUGIN_FAULT
   }
 
-  /** Refuses every call that is alive when one has been refused. Answers whether that was so. */
-  private refuseTheRest(): boolean {
-    if (!this.calls.some((call) => call.outcome?.kind === 'refusal')) return false
+  /** Refuses every call that is alive when one has been refused. */
+  private refuseTheRest(): void {
+    if (this.calls.every(isAlive)) return
     this.refuseAlive('batch-refused', 'Another call of the batch was refused, and this route refuses a batch as a whole')
-    return true
   }
 
   private refuseAlive(why: string, message = 'The client has gone'): void {
@@ -253,31 +245,33 @@ export class FrameRun implements FrameView {
 
   private forward(): void {
     if (this.isCancelled) this.refuseAlive('client-gone')
-    const alive = this.calls.filter((call) => call.outcome === undefined)
-    if (alive.length === 0) return this.reply()
-    const sentAt = this.pipeline.monotonicMs()
+    const open = those(this.calls, isOpen)
+    if (open.length === 0) return this.reply()
+    this.sentAt = this.pipeline.monotonicMs()
     this.exchange = {
       isBatch: this.isBatch,
-      calls: alive,
+      calls: open,
       rewrite: this.session.upstreamRequest,
       subscriber: this.session.subscriber,
       afterAnswer: this.afterAnswer,
       running: undefined,
     }
-    const resume = (outcomes: readonly Outcome[] | undefined): void => {
-      this.upstreamMs = this.pipeline.monotonicMs() - sentAt
-      this.exchange = undefined
-      const own = outcomesOf(alive, outcomes ?? [])
-      for (let at = 0; at < alive.length; at++) alive[at]!.decide(own[at] ?? refuse('internal', 'upstream-fault'), undefined)
-      this.reply()
-    }
-    this.upstream.exchange(requestsOf(alive), this.exchange).then(
-      (outcomes) => this.resume(() => resume(outcomes)),
+    this.upstream.exchange(requestsOf(open), this.exchange).then(
+      (outcomes) => this.resume(() => this.answered(open, outcomes)),
       (error: unknown) => {
         this.pipeline.log.error({ err: error, upstream: this.upstream.id }, 'the upstream failed')
-        this.resume(() => resume(undefined))
+        this.resume(() => this.answered(open, []))
       },
     )
+  }
+
+  /** The upstream has answered: an outcome for each request of these calls, or none where it failed. */
+  private answered(calls: readonly LiveCall[], outcomes: readonly Outcome[]): void {
+    this.upstreamMs = this.pipeline.monotonicMs() - this.sentAt
+    this.exchange = undefined
+    const own = outcomesOf(calls, outcomes)
+    for (let at = 0; at < calls.length; at++) calls[at]!.decide(own[at] ?? UPSTREAM_FAULT, undefined)
+    this.reply()
   }
 
   private reply(): void {
@@ -369,6 +363,21 @@ export class FrameRun implements FrameView {
 /** Whether a call may still be refused. One that a plugin answered in the node's place is judged and charged like any other. */
 function isAlive(call: LiveCall): boolean {
   return call.outcome?.kind !== 'refusal'
+}
+
+/** Whether it goes to the nodes. */
+function isOpen(call: LiveCall): boolean {
+  return call.outcome === undefined
+}
+
+/** Whether it draws on a budget. */
+function isWanting(call: LiveCall): boolean {
+  return isAlive(call) && call.draws.length > 0
+}
+
+/** Those of the calls for which the test holds, all of them as a rule: then there is nothing to copy. */
+function those(calls: readonly LiveCall[], test: (call: LiveCall) => boolean): readonly LiveCall[] {
+  return calls.every(test) ? calls : calls.filter(test)
 }
 
 /** A refusal stands before an answer, the first answer before later ones. */

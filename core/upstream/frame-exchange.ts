@@ -85,6 +85,7 @@ export class FrameExchange implements Passenger {
     // Whoever joined a call late has time left when its first passenger has none.
     if (outcome === failures['total-timeout'].refusal && this.terms.monotonicMs() < this.deadlineAt) return this.boardOne(number)
     if (by !== undefined) this.terms.heard?.(this.requests[number]!.method, this.calls[number], outcome, by)
+    if (this.requests.length === 1) return this.finish([outcome])
     this.left--
     this.outcomes[number] = this.left === 0 ? outcome : this.hold(outcome)
     if (this.left === 0) this.finish(this.outcomes)
@@ -148,7 +149,8 @@ export class FrameExchange implements Passenger {
 
   private finish(outcomes: readonly Outcome[]): void {
     this.context.running = undefined
-    for (const payload of this.held.splice(0)) this.terms.room.letGo(payload)
+    for (const payload of this.held) this.terms.room.letGo(payload)
+    this.held.length = 0
     this.resolve(outcomes)
   }
 }

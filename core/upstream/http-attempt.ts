@@ -95,21 +95,21 @@ export class HttpAttempt implements Applicant, BodyReader {
     const text = this.node.requestText(this.carried.body, rewrite)
     this.text = text ?? ''
     if (text === undefined) this.fail('bad-rewrite', undefined)
-    else this.node.apply(this)
+    else this.node.apply(this, this.startedAt)
   }
 
   /** Lets go of the request and its connection; the owner hears nothing more. */
   drop(): void {
     if (this.isOver) return
-    this.settle()
+    this.settle(this.terms.monotonicMs())
     this.letGo()
   }
 
-  connected(connection: Connection): boolean {
+  connected(connection: Connection, nowMs: number): boolean {
     if (this.isOver) return false
     this.connection = connection
     this.isSent = true
-    this.progressAt = this.terms.monotonicMs()
+    this.progressAt = nowMs
     connection.send(this.text, this)
     return true
   }
@@ -156,7 +156,7 @@ export class HttpAttempt implements Applicant, BodyReader {
   bodyRead(whole: Buffer, read: ReplyReader | undefined): void {
     if (this.isOver) return
     const answers = pairAnswers(whole, this.status, this.carried.firstId, this.carried.count, read)
-    this.settle()
+    this.settle(this.progressAt)
     this.owner.attempted(answers)
   }
 
@@ -170,19 +170,19 @@ export class HttpAttempt implements Applicant, BodyReader {
 
   /** `code` is what the log may know beside the word: a system's error code. */
   private fail(why: Why, code: string | undefined): void {
-    this.settle()
+    this.settle(this.terms.monotonicMs())
     this.letGo()
     const { log, spec } = this.terms
     if (log.isEnabled('debug')) log.debug({ upstream: spec.id, node: this.node.position, why, code }, 'a request to a node failed')
     this.owner.attempted(Array.from({ length: this.carried.count }, () => failures[why]))
   }
 
-  private settle(): void {
+  private settle(endedAt: number): void {
     this.isOver = true
     clearTimeout(this.timer)
-    const { counts, monotonicMs } = this.terms
+    const { counts } = this.terms
     counts.inFlight.value--
-    counts.duration.observe((monotonicMs() - this.startedAt) / 1000)
+    counts.duration.observe((endedAt - this.startedAt) / 1000)
     this.node.leave()
   }
 

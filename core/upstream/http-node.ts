@@ -67,9 +67,9 @@ export class HttpNode {
     this.inFlight++
   }
 
-  /** Finds a connection for a request, possibly at once. */
-  apply(applicant: Applicant): void {
-    this.origin.apply(applicant)
+  /** Finds a connection for a request, possibly at once. In monotonic milliseconds it is `nowMs`. */
+  apply(applicant: Applicant, nowMs: number): void {
+    this.origin.apply(applicant, nowMs)
   }
 
   /** Whether a connection can be made now. */

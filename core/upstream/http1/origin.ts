@@ -21,8 +21,8 @@ export type NoConnection = 'connect-failed' | 'connect-timeout' | 'connection-lo
 export interface Applicant extends ResponseReader {
   /** Whether it may be sent again, should the connection be lost. */
   readonly mayRepeat: boolean
-  /** There is a connection: sends the request on it, or answers false when nobody wants it any more. */
-  connected(connection: Connection): boolean
+  /** There is a connection: sends the request on it, or answers false when nobody wants it any more. In monotonic milliseconds it is `nowMs`. */
+  connected(connection: Connection, nowMs: number): boolean
   /** No connection could be made. */
   unconnected(why: NoConnection, code: string | undefined): void
 }
@@ -51,13 +51,12 @@ export class Origin implements ConnectionOwner {
     this.options = options
   }
 
-  /** Finds a connection for a request, possibly at once. */
-  apply(applicant: Applicant): void {
+  /** Finds a connection for a request, possibly at once. In monotonic milliseconds it is `nowMs`. */
+  apply(applicant: Applicant, nowMs: number): void {
     const connection = this.idle.pop()
     if (connection === undefined) return this.wait(applicant)
-    const idleMs = this.options.monotonicMs() - connection.idleSinceMs
-    if (applicant.mayRepeat && idleMs <= TRUSTED_MS) this.give(connection, idleMs, applicant)
-    else onceRead(() => this.give(connection, idleMs, applicant))
+    if (applicant.mayRepeat && nowMs - connection.idleSinceMs <= TRUSTED_MS) this.give(connection, nowMs, applicant)
+    else onceRead(() => this.give(connection, this.options.monotonicMs(), applicant))
   }
 
   /** Ends each connection once nothing runs on it. */
@@ -77,9 +76,10 @@ export class Origin implements ConnectionOwner {
 
   freed(connection: Connection): void {
     let next: Applicant | undefined
-    while ((next = this.waiting.shift()) !== undefined) if (next.connected(connection)) return
+    const nowMs = this.options.monotonicMs()
+    while ((next = this.waiting.shift()) !== undefined) if (next.connected(connection, nowMs)) return
     if (this.isClosing) return connection.cut()
-    connection.idleSinceMs = this.options.monotonicMs()
+    connection.idleSinceMs = nowMs
     this.idle.push(connection)
     this.sweeper ??= setInterval(() => this.sweep(), SWEEP_MS).unref()
   }
@@ -89,11 +89,11 @@ export class Origin implements ConnectionOwner {
     if (this.waiting.length > this.connecting) this.connectOneMore()
   }
 
-  private give(connection: Connection, idleMs: number, applicant: Applicant): void {
-    const isStale = !this.mayIdle(connection, idleMs)
+  private give(connection: Connection, nowMs: number, applicant: Applicant): void {
+    const isStale = !this.mayIdle(connection, nowMs - connection.idleSinceMs)
     if (isStale) connection.cut()
-    if (isStale || !connection.isUsable) this.apply(applicant)
-    else if (!applicant.connected(connection)) this.freed(connection)
+    if (isStale || !connection.isUsable) this.apply(applicant, nowMs)
+    else if (!applicant.connected(connection, nowMs)) this.freed(connection)
   }
 
   private wait(applicant: Applicant): void {
