@@ -4,7 +4,20 @@
  */
 import { isUtf8 } from 'node:buffer'
 import { Names } from './names.ts'
-import { CLOSE_BRACE, CLOSE_BRACKET, COLON, COMMA, MAX_SCAN_DEPTH, MORE, OPEN_BRACE, OPEN_BRACKET, QUOTE, ValueScan, skipPlainString, skipSpace } from './scan.ts'
+import {
+  CLOSE_BRACE,
+  CLOSE_BRACKET,
+  COLON,
+  COMMA,
+  MAX_SCAN_DEPTH,
+  MORE,
+  OPEN_BRACE,
+  OPEN_BRACKET,
+  QUOTE,
+  ValueScan,
+  skipPlainString,
+  skipSpace,
+} from './scan.ts'
 import type { Payload } from './encode.ts'
 import type { Wire } from './wire.ts'
 
