@@ -3,8 +3,9 @@
  * leaves unread is bounded by closing the socket, or by dropping the oldest notifications, as the operator chose. What
  * all readers leave unread is bounded as well: those who are far behind give way to those who are a little late.
  */
+import { WebSocket } from 'ws'
 import { documentBytes, piecesOf } from '../jsonrpc/encode.ts'
-import type { WebSocket } from 'ws'
+import type { Duplex } from 'node:stream'
 import type { Document } from '../jsonrpc/encode.ts'
 import type { Load } from '../pipeline/ports.ts'
 import type { WebSocketSettings } from '../plugin/define.ts'
@@ -15,6 +16,12 @@ const KEEP_IN_SOCKET_BYTES = 262_144
 /** Part of the backlog that is left to readers for whom nothing waits but what their socket holds. */
 const FOR_THE_BRISK = 1 / 4
 
+/** A final frame of text (RFC 6455 section 5.2). */
+const FINAL_TEXT = 0x81
+/** Lengths up to this stand in the second byte; up to the next in two more bytes. */
+const SHORT = 125
+const MEDIUM = 65_535
+
 type Held = readonly [message: Document, bytes: number]
 
 /** What a reader who is too slow is told: that it is, where what its socket holds may wait for it, or nothing more. */
@@ -22,6 +29,8 @@ export type TooSlow = 'close' | 'cut'
 
 export class Outbox {
   private readonly socket: WebSocket
+  /** Whether messages travel as they are: no extension was agreed on. */
+  private readonly isPlain: boolean
   private readonly settings: WebSocketSettings
   private readonly load: Pick<Load, 'room' | 'backlog'>
   private readonly tooSlow: (end: TooSlow) => void
@@ -43,6 +52,7 @@ export class Outbox {
   /** `tooSlow` is called when too much waits, and when none of what waits has left for `writeTimeoutMs`, at the latest after twice that. */
   constructor(socket: WebSocket, settings: WebSocketSettings, writeTimeoutMs: number, load: Pick<Load, 'room' | 'backlog'>, tooSlow: (end: TooSlow) => void) {
     this.socket = socket
+    this.isPlain = socket.extensions === ''
     this.writeTimeoutMs = writeTimeoutMs
     this.load = load
     this.settings = settings
@@ -172,7 +182,7 @@ export class Outbox {
 
   private send(document: Document, written: () => void): void {
     this.cork()
-    if (typeof document === 'string') this.socket.send(Buffer.from(document, 'latin1'), TEXT, written)
+    if (typeof document === 'string') this.sendText(document, written)
     else {
       const last = document.length - 1
       for (const [at, piece] of document.entries()) {
@@ -181,6 +191,14 @@ export class Outbox {
       }
     }
     if (this.socket.bufferedAmount > KEEP_IN_SOCKET_BYTES) this.uncork()
+  }
+
+  /** One string, frame and all: ws would make two buffers and two writes of it, which cost 5 µs more. */
+  private sendText(text: string, written: () => void): void {
+    const { wire } = this
+    if (!this.isPlain || wire === undefined || this.socket.readyState !== WebSocket.OPEN || text.length > MEDIUM)
+      this.socket.send(Buffer.from(text, 'latin1'), TEXT, written)
+    else wire.write(`${frameHead(text.length)}${text}`, 'latin1', written)
   }
 
   private readonly written = (): void => {
@@ -207,10 +225,15 @@ export class Outbox {
     if (this.backlogBytes > 0 && this.load.backlog.isOverfull) this.tooSlow('cut')
   }
 
-  private get wire(): { cork(): void; uncork(): void } | undefined {
+  private get wire(): Duplex | undefined {
     // @ts-expect-error -- ws keeps its socket to itself; without it every message is a system call of its own
-    return this.socket._socket as { cork(): void; uncork(): void } | undefined
+    return this.socket._socket as Duplex | undefined
   }
+}
+
+/** What stands before a message of so many bytes, one character a byte. */
+function frameHead(bytes: number): string {
+  return bytes <= SHORT ? String.fromCharCode(FINAL_TEXT, bytes) : String.fromCharCode(FINAL_TEXT, 126, bytes >> 8, bytes & 0xff)
 }
 
 const TEXT = { binary: false }
