@@ -58,6 +58,8 @@ interface Spot {
   waiting: ((taken: number | undefined) => void)[]
   /** Those that were asked for and not heard of. */
   asked: number
+  /** What the store was told that is wanted, by what was not answered yet: what it holds by then is no more. */
+  readonly unheard: number[]
 }
 
 export class PlaceBook {
@@ -123,12 +125,13 @@ export class PlaceBook {
     this.#asking = []
     const waiting = spots.map((spot) => spot.waiting.splice(0))
     for (const [at, spot] of spots.entries()) spot.asked += waiting[at]!.length
-    source.hold(
+    say(
+      source,
+      spots,
       spots.map((spot) => wanted(spot)),
       (at, held) => {
         const spot = spots[at]!
         spot.asked -= waiting[at]!.length
-        if (held !== undefined) hear(spot, held)
         for (const resolve of waiting[at]!) resolve(held === undefined ? this.#fillAlone(spot, source) : spot.open < spot.held ? fill(spot) : undefined)
         this.#dirty.add(spot)
       },
@@ -165,9 +168,8 @@ export class PlaceBook {
       spot.held = Math.min(spot.held, hold.want)
       return hold
     })
-    source.hold(holds, (at, held) => {
+    say(source, spots, holds, (at) => {
       const spot = spots[at]!
-      if (held !== undefined) hear(spot, held)
       if (isIdle(spot) && spot.held === 0 && !this.#dirty.has(spot)) this.#forget(spot)
     })
   }
@@ -182,7 +184,7 @@ export class PlaceBook {
     const name = nameOf(place, key)
     let spot = this.#spots.get(name)
     if (spot !== undefined) return spot
-    spot = { place, key, turn: this.#spots.size % TURNS, max: 0, open: 0, peak: 0, held: 0, others: 0, waiting: [], asked: 0 }
+    spot = { place, key, turn: this.#spots.size % TURNS, max: 0, open: 0, peak: 0, held: 0, others: 0, waiting: [], asked: 0, unheard: [] }
     this.#spots.set(name, spot)
     this.#turns[spot.turn]!.add(spot)
     return spot
@@ -203,9 +205,18 @@ function wanted({ place, key, open, peak, asked, max }: Spot): Hold {
   return { place, key, open, want: Math.max(open + asked, peak), max }
 }
 
-function hear(spot: Spot, { own, others }: Held): void {
-  spot.held = own
-  spot.others = others
+/** Says what is held of these, and takes in the answers; `heard` is told of each, once it has been. */
+function say(source: PlaceSource, spots: readonly Spot[], holds: readonly Hold[], heard: (position: number, held: Held | undefined) => void): void {
+  for (const [at, { want }] of holds.entries()) spots[at]!.unheard.push(want)
+  source.hold(holds, (at, held) => {
+    const spot = spots[at]!
+    spot.unheard.shift()
+    if (held !== undefined) {
+      spot.held = Math.min(held.own, ...spot.unheard)
+      spot.others = held.others
+    }
+    heard(at, held)
+  })
 }
 
 function fill(spot: Spot): number {

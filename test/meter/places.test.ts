@@ -76,7 +76,7 @@ async function processes(holder: (typeof HOLDERS)[number], count: number): Promi
     onTestFinished(() => cluster.stop())
     spec = { kind: 'cluster', urls: cluster.urls }
   }
-  const lines = await Promise.all(Array.from({ length: count }, (_, at) => line(spec, `process ${at}`)))
+  const lines = await Promise.all(Array.from({ length: count }, (_, at) => line(spec, `process-${at}`)))
   return lines.map(({ source }) => placesOn(source))
 }
 
@@ -147,6 +147,37 @@ describe('a process', () => {
       expect(places.take('key', 5)).toBe(1)
     }
     expect(asked).toBe(before)
+  })
+
+  test('fills no place that it has given back, though the answer to an earlier question says that it holds it', async () => {
+    const answers: ((own: number) => void)[] = []
+    const wants: number[] = []
+    const places = placesOn({
+      isAway: false,
+      processes: 2,
+      hold: ([first], hear) => {
+        if (first === undefined) return
+        wants.push(first.want)
+        answers.push((own) => hear(0, { own, others: 0 }))
+      },
+    })
+    const taken = [1, 2, 3].map(() => places.take('key', 10))
+    await expect.poll(() => wants).toEqual([3])
+    answers[0]!(3)
+    expect(await Promise.all(taken)).toEqual([1, 2, 3])
+    await expect.poll(() => wants).toEqual([3, 3]) // the store is told what is filled
+    answers[1]!(3)
+
+    const late = places.take('key', 10)
+    await expect.poll(() => wants).toEqual([3, 3, 4])
+    places.free('key')
+    places.free('key')
+    await expect.poll(() => wants.length).toBe(4)
+    await expect.poll(() => wants.length).toBe(5)
+    expect(wants.at(-1)).toBe(2)
+    answers[2]!(4)
+    expect(await late).toBe(2)
+    expect(places.take('key', 10)).toBeInstanceOf(Promise) // another process may have the other two by now
   })
 
   test('that was killed has its places taken by others once Redis was not told of it for a while; one that lives keeps them for ever', async () => {
@@ -233,7 +264,7 @@ const holds = fc.array(
 test('Redis holds places exactly as a primary does', async () => {
   const clock = { ms: 1e12 }
   const spec: RedisSpec = { kind: 'redis', url: server.url }
-  const lines = await Promise.all([0, 1, 2].map((who) => line(spec, `worker ${who}`, () => clock.ms)))
+  const lines = await Promise.all([0, 1, 2].map((who) => line(spec, `worker-${who}`, () => clock.ms)))
   await fc.assert(
     fc.asyncProperty(holds, async (script) => {
       clock.ms += 1e6
