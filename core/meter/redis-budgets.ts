@@ -11,13 +11,17 @@ const MAX_TAG = 160
 /** What the braces of a hash tag hold: whose budget it is, and nothing else, so that it lies in the same place for all. */
 export function tagOf(key: string): string {
   if (key.length > MAX_TAG) return `#${createHash('sha256').update(key).digest('base64url')}`
-  return key === '' ? '%' : key.replaceAll(/[{}%]/g, encodeURIComponent)
+  if (key === '') return '%'
+  return SPECIAL.test(key) ? key.replaceAll(/[{}%]/g, encodeURIComponent) : key
 }
 
-/** The key of a budget, in which `tag` is that of its name. */
-export function redisKey(tag: string, { budget, window }: BudgetName): string {
+/** What would end a hash tag, and what stands for it. */
+const SPECIAL = /[{}%]/
+
+/** The key of a budget. */
+export function redisKey({ budget, key, window }: BudgetName): string {
   const suffix = window.kind === 'cycle' ? `c${window.id}` : `${window.kind === 'sliding' ? 's' : 'f'}${window.ms}`
-  return `tollgate:{${tag}}:${budget}:${suffix}`
+  return `tollgate:{${tagOf(key)}}:${budget}:${suffix}`
 }
 
 /** What every script is told of a budget: its kind, its length (of a cycle, when it ends), and what is known of a cycle. */

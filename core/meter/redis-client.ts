@@ -23,7 +23,7 @@ const SLOTS_REFRESH_MS = 10_000
 export interface RedisClient {
   /** Whether all keys of a script have to have one tag. */
   readonly isCluster: boolean
-  /** Runs a script; a Redis that does not know it is sent its text. Those of one turn of the loop are written at once. */
+  /** Runs a script with words that have no spaces in them; a Redis that does not know it is sent its text. Those of one turn of the loop are written at once. */
   run(script: ScriptName, keys: readonly string[], args: readonly (string | number)[]): Promise<number[]>
   close(): void
 }
@@ -35,7 +35,7 @@ export interface ClientEvents {
   lost(error: Error | undefined): void
 }
 
-type Runner = Record<ScriptName, (keys: number, ...args: (string | number)[]) => Promise<number[]>>
+type Runner = Record<ScriptName, (keys: number, ...keysAndWords: string[]) => Promise<string>>
 
 /** Connects, and goes on doing so until it is closed. */
 export function connectRedis(spec: RedisSpec, events: ClientEvents): RedisClient {
@@ -51,10 +51,15 @@ export function connectRedis(spec: RedisSpec, events: ClientEvents): RedisClient
     isCluster: spec.kind === 'cluster',
     run(script, keys, args) {
       gather()
-      return runner[script](keys.length, ...keys, ...args)
+      return runner[script](keys.length, ...keys, args.join(' ')).then(numbersIn)
     },
     close: () => client.disconnect(),
   }
+}
+
+/** The numbers of an answer, each followed by a space. */
+function numbersIn(answer: string): number[] {
+  return answer.trimEnd().split(' ').map(Number)
 }
 
 /** Connects to the nodes of a cluster before anything is asked of them: it would connect with the first command, and refuse those that come meanwhile. */

@@ -33,14 +33,9 @@ export class Batch<Frame> {
   readonly parts: Part<Frame>[] = []
   readonly keys: string[] = []
   size = 0
-  readonly #tag: (account: Account) => string
   readonly #positions = new Map<string, number>()
   readonly #budgets: (string | number)[] = []
   readonly #frames: number[] = []
-
-  constructor(tag: (account: Account) => string) {
-    this.#tag = tag
-  }
 
   add(part: Part<Frame>): void {
     this.parts.push(part)
@@ -75,7 +70,7 @@ export class Batch<Frame> {
   }
 
   #position(account: Account): number {
-    const key = redisKey(this.#tag(account), account.of)
+    const key = redisKey(account.of)
     let position = this.#positions.get(key)
     if (position === undefined) {
       position = this.keys.push(key)

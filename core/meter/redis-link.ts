@@ -146,7 +146,7 @@ export class RedisLink {
     }
     // A loop that was held up finds timers due before it reads what has arrived: the answer may be there.
     const timer = setTimeout(() => setImmediate(fail, undefined), timeoutMs)
-    this.#client.run(script, keys, [now === undefined ? '' : now(), ...args]).then(
+    this.#client.run(script, keys, [now === undefined ? '-' : now(), ...args]).then(
       (reply) => {
         if (isOver) return late?.(reply)
         isOver = true

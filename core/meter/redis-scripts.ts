@@ -7,7 +7,9 @@
  * `epoch` is the incarnation of the record, in microseconds, and `previous` what it began with: more than nothing where
  * a Redis lost what processes remember. Keys of windows live for two windows, those of cycles for KEEP_MS after the end.
  *
- * The time is Redis's own (ARGV[1] is empty, but in tests), so that clocks of processes do not matter.
+ * A script has one argument: words with a space between them, the first of which says what time it is. `-` stands for Redis's own
+ * time, always but in tests, so that clocks of processes do not matter. It answers with numbers in the same way, for a client takes
+ * longer for many arguments and many numbers than for their text.
  */
 import { AHEAD_PART, TERM_MS } from './source.ts'
 
@@ -16,8 +18,13 @@ const KEEP_MS = 90 * 86_400_000
 /** How long Redis remembers which settlement of a process it has seen: longer than one is under way. */
 const RECEIPT_MS = 600_000
 
+/** Numbers that are written at once: Lua hands over no more than some thousands. */
+const AT_ONCE = 1000
+
 const PRELUDE = `
-local now = tonumber(ARGV[1])
+local args = {}
+for word in string.gmatch(ARGV[1], '%S+') do args[#args + 1] = word end
+local now = tonumber(args[1])
 local us
 if now then us = now * 1000 else
   local time = redis.call('TIME')
@@ -26,7 +33,16 @@ if now then us = now * 1000 else
 end
 local term = math.floor(now / ${TERM_MS})
 local at = 1
-local function arg() at = at + 1; return tonumber(ARGV[at]) end
+local function arg() at = at + 1; return tonumber(args[at]) end
+
+local function say(reply)
+  local texts = {}
+  for from = 1, #reply, ${AT_ONCE} do
+    local to = math.min(from + ${AT_ONCE} - 1, #reply)
+    texts[#texts + 1] = string.format(string.rep('%.0f ', to - from + 1), unpack(reply, from, to))
+  end
+  return table.concat(texts)
+end
 
 -- What a process remembers of a cycle goes into a record that was begun without it, or that may have been restored from an older one.
 local function remember(b, incarnation, known)
@@ -52,7 +68,7 @@ local function roll(b)
 end
 
 local function open(key)
-  local b = { key = key, kind = ARGV[at + 1], ms = tonumber(ARGV[at + 2]), current = 0, previous = 0, term = term, held = 0, before = 0 }
+  local b = { key = key, kind = args[at + 1], ms = tonumber(args[at + 2]), current = 0, previous = 0, term = term, held = 0, before = 0 }
   local text = redis.call('GET', key)
   if text then
     local epoch, current, previous, held_in, held, before = string.match(text, '^(%d+) (%d+) (%d+) (%d+) (%d+) (%d+)$')
@@ -60,7 +76,7 @@ local function open(key)
     b.held, b.before, held_in = tonumber(held), tonumber(before), tonumber(held_in)
     if term > held_in then b.held, b.before = 0, term == held_in + 1 and b.held or 0 end
   end
-  if b.kind == 'c' then remember(b, tonumber(ARGV[at + 3]), tonumber(ARGV[at + 4])) else roll(b) end
+  if b.kind == 'c' then remember(b, tonumber(args[at + 3]), tonumber(args[at + 4])) else roll(b) end
   at = at + 4
   return b
 end
@@ -84,7 +100,7 @@ end
 `
 
 /**
- * Draws for frames, one after the other. ARGV: now, then for each key its budget (redis-budgets.ts), then how many
+ * Draws for frames, one after the other. Arguments: now, then for each key its budget (redis-budgets.ts), then how many
  * frames, and of each whether its calls stand or fall together, how many calls, and of each how many draws, and of each
  * the key's position, the units (-1: no amount) and the limit (-1: none). Answers with now, and of each frame the
  * position of the first draw that had no room for each call, or -1, and how each draw's budget stands then: epoch, current, previous,
@@ -124,11 +140,11 @@ for _ = 1, arg() do
   for _, b in ipairs(drawn) do stand(reply, b) end
 end
 for _, b in ipairs(budgets) do if b.dirty then save(b) end end
-return reply
+return say(reply)
 `
 
 /**
- * Grants slices. ARGV: now, and for each key its budget, the limit (-1: none), what is needed and what is wanted
+ * Grants slices. Arguments: now, and for each key its budget, the limit (-1: none), what is needed and what is wanted
  * ahead. Answers with now and the term, and for each key what was granted, and how it stands.
  */
 const TAKE = `${PRELUDE}
@@ -150,12 +166,12 @@ for i, key in ipairs(KEYS) do
   reply[#reply + 1] = granted
   stand(reply, b)
 end
-return reply
+return say(reply)
 `
 
 /**
  * Takes in what was spent and is no longer held. KEYS[1] holds the number of the last settlement of this process; one that
- * was seen changes nothing. ARGV: now, the number, and for each further key its budget, how many windows were spent in
+ * was seen changes nothing. Arguments: now, the number, and for each further key its budget, how many windows were spent in
  * and for each the window and the units, and the same for terms and what they no longer hold. Answers with now, and how
  * each of those keys stands.
  */
@@ -183,15 +199,15 @@ for i = 2, #KEYS do
   if new or b.dirty then save(b) end
   stand(reply, b)
 end
-return reply
+return say(reply)
 `
 
 /**
- * Holds places. ARGV: now, the process, how long what it says is good, and for each key how many are filled, how many it
+ * Holds places. Arguments: now, the process, how long what it says is good, and for each key how many are filled, how many it
  * wants, and how many there are. Answers with now, and for each key how many it holds, and how many all others do.
  */
 const HOLD = `${PRELUDE}
-local process, life = ARGV[2], tonumber(ARGV[3])
+local process, life = args[2], tonumber(args[3])
 at = 3
 local reply = { now }
 for _, key in ipairs(KEYS) do
@@ -210,16 +226,16 @@ for _, key in ipairs(KEYS) do
   else redis.call('HDEL', key, process) end
   reply[#reply + 1], reply[#reply + 2] = own, others
 end
-return reply
+return say(reply)
 `
 
-/** Says that a process is there, for so many milliseconds. ARGV: now, its name, how long. Answers with now, and how many are there. */
+/** Says that a process is there, for so many milliseconds. Arguments: now, its name, how long. Answers with now, and how many are there. */
 const BEAT = `${PRELUDE}
-local life = tonumber(ARGV[3])
-redis.call('ZADD', KEYS[1], now, ARGV[2])
+local life = tonumber(args[3])
+redis.call('ZADD', KEYS[1], now, args[2])
 redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now - life)
 redis.call('PEXPIRE', KEYS[1], 2 * life)
-return { now, redis.call('ZCARD', KEYS[1]) }
+return say({ now, redis.call('ZCARD', KEYS[1]) })
 `
 
 export const scripts = { draw: DRAW, take: TAKE, settle: SETTLE, beat: BEAT, hold: HOLD } as const

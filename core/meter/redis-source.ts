@@ -28,7 +28,7 @@ export class RedisSource implements BudgetSource {
       const args: (string | number)[] = []
       for (const position of positions) {
         const { of, known, limit, need, ahead } = asks[position]!
-        keys.push(redisKey(tagOf(of.key), of))
+        keys.push(redisKey(of))
         describeBudget(args, of, known)
         args.push(limitArgument(limit), need, ahead)
       }
@@ -43,7 +43,7 @@ export class RedisSource implements BudgetSource {
     const keys = [isCluster ? `tollgate:{${tagOf(returns[0]!.of.key)}}:settled:${process}` : `tollgate:settled:${process}`]
     const args: (string | number)[] = [id]
     for (const { of, known, spent, freed } of returns) {
-      keys.push(redisKey(tagOf(of.key), of))
+      keys.push(redisKey(of))
       describeBudget(args, of, known)
       args.push(spent.length, ...spent.flat(), freed.length, ...freed.flat())
     }

@@ -8,7 +8,6 @@
  * what the others took for it is given back. So no budget is ever drawn beyond its limit there either; but for a
  * moment a call may be refused for what another one, which is refused itself, has taken.
  */
-import { tagOf } from './redis-budgets.ts'
 import { Batch } from './redis-draws.ts'
 import { Row } from './row.ts'
 import { toCu, toUnits } from './units.ts'
@@ -89,7 +88,7 @@ export class RedisMeter implements Meter {
       if (frame.open === 0) this.#finish(frame)
       for (const [group, part] of parts) {
         let batch = batches.get(group)
-        if (batch === undefined) batches.set(group, (batch = new Batch(({ of }) => (this.#link.isCluster ? group : tagOf(of.key)))))
+        if (batch === undefined) batches.set(group, (batch = new Batch()))
         batch.add(part)
         if (batch.size < MAX_DRAWS) continue
         batches.delete(group)

@@ -145,7 +145,7 @@ describe.each(['sliding', 'fixed', 'cycle'] as const)('a %s budget', (kind) => {
       back: () => undefined,
       now: () => clock.ms,
     })
-    await expect.poll(() => redis.run('beat', ['beat'], ['', 'me', 1])).toBeTruthy()
+    await expect.poll(() => redis.run('beat', ['beat'], ['-', 'me', 1])).toBeTruthy()
     link.connected()
     await link.opened(5000)
     const far = new RedisSource(link)
