@@ -165,7 +165,6 @@ export class PlaceBook {
       const hold = wanted(spot)
       if (hold.want > spot.open + spot.asked) this.#dirty.add(spot)
       spot.peak = spot.open
-      spot.held = Math.min(spot.held, hold.want)
       return hold
     })
     say(source, spots, holds, (at) => {
@@ -205,9 +204,13 @@ function wanted({ place, key, open, peak, asked, max }: Spot): Hold {
   return { place, key, open, want: Math.max(open + asked, peak), max }
 }
 
-/** Says what is held of these, and takes in the answers; `heard` is told of each, once it has been. */
+/** Says what is held of these and wanted; what is not wanted is held no more. Takes in the answers; `heard` is told of each, once it has been. */
 function say(source: PlaceSource, spots: readonly Spot[], holds: readonly Hold[], heard: (position: number, held: Held | undefined) => void): void {
-  for (const [at, { want }] of holds.entries()) spots[at]!.unheard.push(want)
+  for (const [at, { want }] of holds.entries()) {
+    const spot = spots[at]!
+    spot.held = Math.min(spot.held, want)
+    spot.unheard.push(want)
+  }
   source.hold(holds, (at, held) => {
     const spot = spots[at]!
     spot.unheard.shift()

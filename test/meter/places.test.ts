@@ -1,4 +1,4 @@
-import { setTimeout as delay } from 'node:timers/promises'
+import { setImmediate as nextTurn, setTimeout as delay } from 'node:timers/promises'
 import * as fc from 'fast-check'
 import { Redis } from 'ioredis'
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
@@ -48,6 +48,22 @@ async function line(spec: RedisSpec, process: string, now?: () => number): Promi
   onTestFinished(() => link.close())
   await link.opened(5000)
   return { source: new RedisPlaces(link), link }
+}
+
+/** Places on a store that answers when it is told to: by question, what the process holds then, and what others do. */
+function slowStore() {
+  const answers: ((own: number, others?: number) => void)[] = []
+  const wants: number[] = []
+  const places = placesOn({
+    isAway: false,
+    processes: 2,
+    hold: ([first], hear) => {
+      if (first === undefined) return
+      wants.push(first.want)
+      answers.push((own, others = 0) => hear(0, { own, others }))
+    },
+  })
+  return { places, answers, wants }
 }
 
 function placesOn(source: PlaceSource): Places {
@@ -150,18 +166,8 @@ describe('a process', () => {
   })
 
   test('fills no place that it has given back, though the answer to an earlier question says that it holds it', async () => {
-    const answers: ((own: number) => void)[] = []
-    const wants: number[] = []
-    const places = placesOn({
-      isAway: false,
-      processes: 2,
-      hold: ([first], hear) => {
-        if (first === undefined) return
-        wants.push(first.want)
-        answers.push((own) => hear(0, { own, others: 0 }))
-      },
-    })
-    const taken = [1, 2, 3].map(() => places.take('key', 10))
+    const { places, answers, wants } = slowStore()
+    const taken = [1, 2, 3].map(async () => places.take('key', 10))
     await expect.poll(() => wants).toEqual([3])
     answers[0]!(3)
     expect(await Promise.all(taken)).toEqual([1, 2, 3])
@@ -178,6 +184,24 @@ describe('a process', () => {
     answers[2]!(4)
     expect(await late).toBe(2)
     expect(places.take('key', 10)).toBeInstanceOf(Promise) // another process may have the other two by now
+  })
+
+  test('fills no more than it says that it wants, whether it says so to give back or to ask', async () => {
+    const { places, answers, wants } = slowStore()
+    const taken = [1, 2, 3].map(async () => places.take('key', 10))
+    await expect.poll(() => wants).toEqual([3])
+    answers[0]!(3, 7)
+    await Promise.all(taken)
+    await expect.poll(() => wants).toEqual([3, 3])
+    answers[1]!(3, 7)
+    for (let at = 0; at < 3; at++) places.free('key')
+    await expect.poll(() => wants).toEqual([3, 3, 3]) // so many were filled since the store was told last
+    const late = places.take('key', 7) // others have as many: it asks
+    await nextTurn()
+    expect(wants).toEqual([3, 3, 3, 1])
+    expect(places.take('key', 10)).toBe(8)
+    expect(places.take('key', 10)).toBeInstanceOf(Promise)
+    expect(late).toBeInstanceOf(Promise)
   })
 
   test('that was killed has its places taken by others once Redis was not told of it for a while; one that lives keeps them for ever', async () => {
