@@ -2,14 +2,13 @@
 /** The command line: argv, env, signals, exit codes. The only file that touches `process`. */
 import cluster from 'node:cluster'
 import { readFileSync } from 'node:fs'
-import { enableCompileCache } from 'node:module'
+import { enableCompileCache, flushCompileCache } from 'node:module'
 import { totalmem } from 'node:os'
 import { parseArgs } from 'node:util'
 import { tuneEngine } from './engine.ts'
 import type { CommandContext } from './commands.ts'
 import type { Machine } from './observe/overload.ts'
 
-tuneEngine()
 // Before anything else is loaded: what was compiled once is not compiled again. What only one command needs is loaded by it.
 enableCompileCache()
 const { plugins } = await import('../plugins/index.ts')
@@ -70,6 +69,12 @@ function say(text: string): number {
   return 0
 }
 
+/** Now that the process serves. What was compiled until here is saved first: V8 takes it back only with the flags that it began with. */
+function serveFast(): void {
+  flushCompileCache()
+  tuneEngine()
+}
+
 async function start(configFile: string): Promise<number> {
   const { ConfigurationError, startGateway } = await import('./gateway.ts')
   let gateway
@@ -79,6 +84,7 @@ async function start(configFile: string): Promise<number> {
     process.stderr.write(`${error instanceof ConfigurationError ? error.message : `tollgate: ${(error as Error).message}`}\n`)
     return 1
   }
+  serveFast()
   const { log } = gateway
   process.on('exit', () => gateway.abort())
   // A rejection nobody waits for is a bug, but no reason to take everybody's calls down.
@@ -107,6 +113,7 @@ async function work(): Promise<number> {
   for (const signal of ['SIGINT', 'SIGHUP'] as const) process.on(signal, () => undefined)
   const worker = await startWorker({ ...context, machine, version, nodeVersion: process.version })
   if (worker === undefined) return 1
+  serveFast()
   const { log } = worker
   process.on('exit', () => log.flush())
   process.on('unhandledRejection', (error) => log.error({ err: error }, 'unhandled rejection'))
