@@ -21,3 +21,18 @@ export class BoundedMap<V> {
     this.#entries.set(key, value)
   }
 }
+
+/** Answers that one question remembers: more than any node has methods. */
+const MAX_REMEMBERED = 1024
+
+/** Makes a question remember its answers, `undefined` too: the same few are asked for again and again. */
+export function remembered<V>(judge: (key: string) => V): (key: string) => V {
+  const verdicts = new BoundedMap<V>(MAX_REMEMBERED)
+  return (key) => {
+    const known = verdicts.get(key)
+    if (known !== undefined || verdicts.has(key)) return known as V
+    const verdict = judge(key)
+    verdicts.add(key, verdict)
+    return verdict
+  }
+}

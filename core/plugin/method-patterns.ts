@@ -2,7 +2,7 @@
  * Method patterns, one meaning everywhere: an exact name beats the longest prefix (`trace_*`) beats `*`.
  * In a list, a pattern that starts with `!` denies. Matching is case-sensitive, as methods are.
  */
-import { BoundedMap } from './bounded-map.ts'
+import { remembered } from './bounded-map.ts'
 
 /** Finds the value of the pattern that fits a method best. */
 export interface PatternMap<V> {
@@ -42,21 +42,6 @@ export function patternMap<V>(entries: Iterable<readonly [pattern: string, value
   const byPrefix = remembered((method) => prefixes.find(([prefix]) => method.startsWith(prefix))?.[1])
   const best = prefixes.length === 0 ? (method: string) => exact.get(method) : (method: string) => exact.get(method) ?? byPrefix(method)
   return { find: (method) => best(method)?.[1], pattern: (method) => best(method)?.[0] }
-}
-
-/** Names that one list remembers its verdict on: more than any node has methods. */
-const MAX_REMEMBERED = 1024
-
-/** Makes a question about a method remember its answers: a client asks for the same few again and again. */
-export function remembered<V>(judge: (method: string) => V): (method: string) => V {
-  const verdicts = new BoundedMap<V>(MAX_REMEMBERED)
-  return (method) => {
-    const known = verdicts.get(method)
-    if (known !== undefined || verdicts.has(method)) return known as V
-    const verdict = judge(method)
-    verdicts.add(method, verdict)
-    return verdict
-  }
 }
 
 /** Compiles a list in which `!pattern` denies: true, false, or undefined where no pattern fits. */

@@ -2,7 +2,7 @@
  * The head of an HTTP/1.1 response (RFC 9112), read strictly: whatever two readers could take for two things is not HTTP. Of
  * the headers only those are kept that decide something.
  */
-import { BoundedMap } from '../../plugin/bounded-map.ts'
+import { remembered } from '../../plugin/bounded-map.ts'
 
 /** How a body ends: after so many bytes, with its last chunk, or with the connection. */
 export type Framing = number | 'chunked' | 'until-close'
@@ -29,20 +29,14 @@ const KEEP_ALIVE_TIMEOUT = /(?:^|[,;\s])timeout=(\d{1,6})(?:$|[,;\s])/i
 /** Statuses whose responses have no body (RFC 9112 section 6.3). */
 const BODILESS = new Set([204, 304])
 
-/** Heads that are remembered: those of one second differ in the length of what follows and in little else. Some 512 KiB. */
-const MAX_REMEMBERED = 1024
-/** Longer ones are not, in bytes. */
+/** Longer heads are not remembered, in bytes. Those of one second differ in the length of what follows and in little else. */
 const MAX_REMEMBERED_BYTES = 512
-const recent = new BoundedMap<ResponseHead>(MAX_REMEMBERED)
+/** Some 512 KiB. */
+const readLately = remembered(readAnew)
 
 /** Reads a head, its last line end included and the empty line after it not. Undefined for what is none, or says two things. */
 export function readHead(text: string): ResponseHead | undefined {
-  if (text.length > MAX_REMEMBERED_BYTES) return readAnew(text)
-  let head = recent.get(text)
-  if (head !== undefined) return head
-  head = readAnew(text)
-  if (head !== undefined) recent.add(text, head)
-  return head
+  return text.length > MAX_REMEMBERED_BYTES ? readAnew(text) : readLately(text)
 }
 
 function readAnew(text: string): ResponseHead | undefined {
@@ -105,7 +99,6 @@ function framingOf(status: number, isCurrent: boolean, length: string | undefine
 
 function isKept(isCurrent: boolean, connection: string | undefined): boolean {
   if (connection === undefined) return isCurrent
-  if (connection === 'keep-alive' || connection === 'close') return connection === 'keep-alive'
   const options = new Set(connection.toLowerCase().split(/[ \t]*,[ \t]*/))
   return !options.has('close') && (isCurrent || options.has('keep-alive'))
 }
