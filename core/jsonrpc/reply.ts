@@ -4,20 +4,7 @@
  */
 import { isUtf8 } from 'node:buffer'
 import { Names } from './names.ts'
-import {
-  CLOSE_BRACE,
-  CLOSE_BRACKET,
-  COLON,
-  COMMA,
-  MAX_SCAN_DEPTH,
-  MORE,
-  OPEN_BRACE,
-  OPEN_BRACKET,
-  QUOTE,
-  ValueScan,
-  skipPlainString,
-  skipSpace,
-} from './scan.ts'
+import { CLOSE_BRACE, CLOSE_BRACKET, COLON, COMMA, MAX_SCAN_DEPTH, MORE, OPEN_BRACE, OPEN_BRACKET, QUOTE, ValueScan, skipSpace } from './scan.ts'
 import type { Payload } from './encode.ts'
 import type { Wire } from './wire.ts'
 
@@ -190,24 +177,20 @@ export class ReplyReader {
   private enter(bytes: Buffer, at: number, expected: number): number {
     this.expected = expected
     this.nameHead = ''
-    const end = skipPlainString(bytes, at)
-    if (end !== MORE) return this.passed(bytes, at, end)
-    this.scan.begin(MAX_SCAN_DEPTH)
-    return this.goOn(bytes, at)
+    return this.passed(bytes, at, this.scan.start(bytes, at, MAX_SCAN_DEPTH))
   }
 
   /** Goes on with a name or a value. */
   private goOn(bytes: Buffer, at: number): number {
-    const end = this.scan.scan(bytes, at)
+    return this.passed(bytes, at, this.scan.scan(bytes, at))
+  }
+
+  /** What stands from `at` on was scanned, as far as `end` says. Answers where it goes on. */
+  private passed(bytes: Buffer, at: number, end: number): number {
     if (end < 0 && end !== MORE) {
       this.expected = Expected.spoiled
       return at
     }
-    return this.passed(bytes, at, end)
-  }
-
-  /** What stands from `at` on is read as far as `end`. Answers where it goes on. */
-  private passed(bytes: Buffer, at: number, end: number): number {
     if (this.expected === Expected.restOfName) this.readName(bytes, at, end)
     if (end === MORE) return bytes.length
     if (this.expected === Expected.restOfName) this.expected = Expected.colon

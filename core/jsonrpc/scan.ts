@@ -164,6 +164,17 @@ export class ValueScan {
     this.values++
   }
 
+  /** Begins at `at` and scans. Answers as `scan` does. */
+  start(bytes: Uint8Array, at: number, maxDepth: number, maxValues = Infinity): number {
+    const plainEnd = maxValues > 0 ? skipPlainString(bytes, at) : MORE
+    if (plainEnd !== MORE) {
+      this.values++
+      return plainEnd
+    }
+    this.begin(maxDepth, maxValues)
+    return this.scan(bytes, at)
+  }
+
   /**
    * Scans on at `at`. Returns the position after the value, MORE where it goes on after these bytes, SYNTAX, TOO_DEEP when
    * more than `maxDepth` containers are open at once, or TOO_MANY when it holds more than `maxValues` values.
@@ -274,7 +285,7 @@ function skipPlain(bytes: Uint8Array, at: number, words: Int32Array, wordsAt: nu
 }
 
 /** Where a short string without escapes ends that starts at `at`, as most values of a call are: after its closing quote. MORE where it takes a whole scan. */
-export function skipPlainString(bytes: Uint8Array, at: number): number {
+function skipPlainString(bytes: Uint8Array, at: number): number {
   if (bytes.length >= WORDS_OVER || byteAt(bytes, at) !== QUOTE) return MORE
   const end = skipPlain(bytes, at + 1, NO_WORDS, 0)
   return byteAt(bytes, end) === QUOTE ? end + 1 : MORE
@@ -290,13 +301,7 @@ export function valuesPassed(): number {
 
 /** Skips one JSON value, all of which is there, that starts at `at` (no white space before it). Answers as `ValueScan.scan` does, but for MORE. */
 export function skipValue(bytes: Uint8Array, at: number, maxDepth: number, maxValues = Infinity): number {
-  const plainEnd = maxValues > 0 ? skipPlainString(bytes, at) : MORE
-  if (plainEnd !== MORE) {
-    scan.values++
-    return plainEnd
-  }
-  scan.begin(maxDepth, maxValues)
-  const end = scan.scan(bytes, at)
+  const end = scan.start(bytes, at, maxDepth, maxValues)
   return end === MORE ? scan.finish(bytes.length) : end
 }
 
@@ -304,9 +309,6 @@ const nameScan = new ValueScan()
 
 /** `at` stands on the opening quote. Returns the position after the closing one, or SYNTAX. */
 export function skipString(bytes: Uint8Array, at: number): number {
-  const plainEnd = skipPlainString(bytes, at)
-  if (plainEnd !== MORE) return plainEnd
-  nameScan.begin(0)
-  const end = nameScan.scan(bytes, at)
+  const end = nameScan.start(bytes, at, 0)
   return end === MORE ? SYNTAX : end
 }
