@@ -214,29 +214,8 @@ export class ReplyReader {
   private place(span: Span): void {
     const { members, name } = this
     if (name === undefined) return
-    let before: Span | undefined
-    switch (name) {
-      case 'id':
-        before = members.id
-        members.id = span
-        break
-      case 'result':
-        before = members.result
-        members.result = span
-        break
-      case 'error':
-        before = members.error
-        members.error = span
-        break
-      case 'method':
-        before = members.method
-        members.method = span
-        break
-      case 'params':
-        before = members.params
-        members.params = span
-    }
-    if (before !== undefined) members.hasTwins = true
+    if (members[name] === undefined) members[name] = span
+    else members.hasTwins = true
   }
 
   private beginReply(): void {
