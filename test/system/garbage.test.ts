@@ -39,6 +39,7 @@ async function callOverHttp({ url }: GatewayProcess, calls: number): Promise<voi
   await dispatcher.close()
 }
 
+/** Each call is another one, so that none is answered with another's. */
 async function callOverSockets({ wsUrl }: GatewayProcess, calls: number, atOnce: number): Promise<void> {
   const client = async (): Promise<WebSocket> => {
     const socket = new WebSocket(`${wsUrl}/eth`, { headers: { apikey: 'paid-key' } })
@@ -46,9 +47,9 @@ async function callOverSockets({ wsUrl }: GatewayProcess, calls: number, atOnce:
     return socket
   }
   const sockets = await Promise.all(Array.from({ length: CLIENTS }, client))
-  for (let left = calls; left > 0; left -= CLIENTS * atOnce) {
+  for (let left = calls; left > 0;) {
     const answered = sockets.map((socket) => messages(socket, atOnce))
-    for (const socket of sockets) for (let i = 0; i < atOnce; i++) socket.send(text(i))
+    for (const socket of sockets) for (let i = 0; i < atOnce; i++) socket.send(text(left--))
     await Promise.all(answered)
   }
   for (const socket of sockets) socket.close()
@@ -78,7 +79,7 @@ test.each([
     const node = await startScriptedSocketNode()
     node.handlers.set('eth_blockNumber', result('"0x1"'))
     onTestFinished(() => node.stop())
-    const upstreams = [{ id: 'eth', coalesce: false, nodes: [{ url: node.url, ws_url: node.wsUrl }] }]
+    const upstreams = [{ id: 'eth', nodes: [{ url: node.url, ws_url: node.wsUrl }] }]
     const plans = ['free', 'pro'].map((id) => ({ id, tier: 'paid', seconds_quota: -1, monthly_quota: -1 }))
     const config = basic({ nodeUrl: node.url, top: { upstreams, log: { level: 'info' }, plans } })
     const gateway = await startGatewayProcess(config, { files: basicFiles, command: ['--trace-gc', '--trace-gc-nvp', 'core/main.ts'] })
