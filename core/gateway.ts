@@ -5,7 +5,6 @@
  */
 import { randomBytes } from 'node:crypto'
 import { availableParallelism } from 'node:os'
-import { extname } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { startAdmin } from './admin/server.ts'
 import { digestOfContent } from './config/digest.ts'
@@ -137,8 +136,8 @@ interface Parts {
   readonly log: Log
 }
 
-/** What worker processes run: .ts in the repository and .js in the package, as this file is. */
-const PROGRAM = fileURLToPath(new URL(`main${extname(import.meta.url)}`, import.meta.url))
+/** What worker processes run. */
+const PROGRAM = fileURLToPath(import.meta.resolve('#main'))
 
 /** Rejects with what kept the store from opening. */
 function engineOf(parts: Parts, snapshot: Snapshot, content: Content): Promise<Engine> {

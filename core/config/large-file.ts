@@ -2,15 +2,13 @@
  * Large files are read in a thread of their own, so that nobody waits for them: calls go on meanwhile. A file that is too
  * much for the thread, of memory or of time, is a problem and nothing else.
  */
-import { extname } from 'node:path'
 import { Worker } from 'node:worker_threads'
 import type { Reading } from './document.ts'
 import type { Env } from './env.ts'
 
 /** For a file to be read and taken over: with a million consumers it is half a minute. */
 export const READING_TIMEOUT_MS = 300_000
-/** This file is .ts in the repository and .js in the package; so is the thread's. */
-const PROGRAM = new URL(`reading-thread${extname(import.meta.url)}`, import.meta.url)
+const PROGRAM = new URL(import.meta.resolve('#reading-thread'))
 
 /** What is to be read. */
 export interface Task {

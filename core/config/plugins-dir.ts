@@ -4,7 +4,7 @@
  * the directory changes, all of them are loaded anew.
  */
 import { registerHooks } from 'node:module'
-import { extname, join } from 'node:path'
+import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { isMapping } from './draft.ts'
 import { digestOf } from './digest.ts'
@@ -99,8 +99,7 @@ function isPlugin(value: unknown): value is AnyPlugin {
 /** Marks the URLs of an operator's modules with the version of their directory: another version is another module. */
 const VERSION = 'tollgate'
 const VERSIONED = new RegExp(`\\?${VERSION}=\\w+$`)
-/** This file is .ts in the repository and .js in the package; so is the contract. */
-const CONTRACT = new URL(`../plugin/index${extname(import.meta.url)}`, import.meta.url).href
+const CONTRACT = import.meta.resolve('#plugin')
 
 let isResolving = false
 

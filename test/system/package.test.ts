@@ -36,7 +36,7 @@ async function tollgate(...args: string[]): Promise<{ code: number; stdout: stri
   )
 }
 
-test('the package holds compiled code, conf/ and what a reader needs, and no tests', async () => {
+test('the package holds built code, conf/ and what a reader needs, and no tests', async () => {
   const { bin } = JSON.parse(await readFile(join(installed, 'package.json'), 'utf8')) as { bin: { tollgate: string } }
   expect(resolve(installed, bin.tollgate)).toBe(main)
   const names = readdirSync(installed)
@@ -90,6 +90,16 @@ export default definePlugin({
   const body = '[{"jsonrpc":"2.0","id":1,"method":"eth_chainId"},{"jsonrpc":"2.0","id":2,"method":"eth_blockNumber"}]'
   const response = await fetch(`${gateway.url}/eth`, { method: 'POST', headers: { apikey: 'free-key', 'content-type': 'application/json' }, body })
   expect(await response.json()).toMatchObject([{ result: 'hello' }, { result: { method: 'eth_blockNumber' } }])
+  await gateway.stop()
+  await node.stop()
+})
+
+test('the installed gateway serves with several workers', async () => {
+  const node = await startScriptedNode()
+  const gateway = await startGatewayProcess(basic({ nodeUrl: node.url, top: { workers: 2, log: { level: 'info' } } }), { files: basicFiles, command: [main] })
+  const body = '{"jsonrpc":"2.0","id":1,"method":"eth_blockNumber"}'
+  const response = await fetch(`${gateway.url}/eth`, { method: 'POST', headers: { apikey: 'free-key', 'content-type': 'application/json' }, body })
+  expect(await response.json()).toMatchObject({ id: 1, result: { method: 'eth_blockNumber' } })
   await gateway.stop()
   await node.stop()
 })
