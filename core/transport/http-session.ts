@@ -13,7 +13,7 @@ import { refuse } from '../plugin/outcome.ts'
 import { compressed, wantsGzip } from './compress.ts'
 import { edge } from './edge.ts'
 import { endLingering } from './linger.ts'
-import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import type { Document } from '../jsonrpc/encode.ts'
 import type { Answer } from '../pipeline/answer.ts'
@@ -21,6 +21,7 @@ import type { LiveSession } from '../pipeline/session.ts'
 import type { HttpAnswer, Refusal } from '../plugin/outcome.ts'
 import type { Connection } from './connections.ts'
 import type { Door } from './door.ts'
+import type { BodyTaker, HttpRequest } from './http-request.ts'
 import type { TransportLimits } from './limits.ts'
 
 const JSON_TYPE = /^application\/(?:json|json-rpc|jsonrequest)\s*(?:;|$)/i
@@ -28,8 +29,8 @@ const JSON_TYPE = /^application\/(?:json|json-rpc|jsonrequest)\s*(?:;|$)/i
 /** What a client has to take of an answer in a second, beside the write timeout. */
 const MIN_READ_BYTES_PER_S = 65_536
 
-export class HttpSession {
-  private readonly request: IncomingMessage
+export class HttpSession implements BodyTaker {
+  private readonly request: HttpRequest
   private readonly response: ServerResponse
   private readonly connection: Connection
   private readonly session: LiveSession
@@ -47,7 +48,7 @@ export class HttpSession {
   /** Runs while the client takes its answer. */
   private writing: NodeJS.Timeout | undefined
 
-  constructor(request: IncomingMessage, response: ServerResponse, connection: Connection, session: LiveSession, door: Door, limits: TransportLimits) {
+  constructor(request: HttpRequest, response: ServerResponse, connection: Connection, session: LiveSession, door: Door, limits: TransportLimits) {
     this.request = request
     this.response = response
     this.connection = connection
@@ -95,24 +96,27 @@ export class HttpSession {
   }
 
   private read(): void {
+    this.connection.arriving = this
+    this.request.deliverTo(this)
+    if (this.request.headers.expect !== undefined && this.request.httpVersion === '1.1') this.response.writeContinue()
+  }
+
+  took(chunk: Buffer): void {
+    if (this.isOver) return
     const { body } = this
     const { room } = this.door.pipeline.load
-    this.connection.arriving = this
-    this.request.on('data', (chunk: Buffer) => {
-      if (this.isOver) return
-      body.push(chunk)
-      this.bodyBytes += chunk.length
-      room.count(chunk.length)
-      if (body.bytes > this.limits.maxBodyBytes) return this.refuse(this.tooLarge())
-      if (body.isCrumbled) return this.refuse(edge.crumbled)
-      if (room.isTooFullFor(this.bodyBytes)) return this.refuse(NO_ROOM)
-    })
-    this.request.on('end', () => {
-      if (this.isOver) return
-      if (this.connection.arriving === this) this.connection.arriving = undefined
-      this.connection.work(() => this.frame())
-    })
-    if (this.request.headers.expect !== undefined && this.request.httpVersion === '1.1') this.response.writeContinue()
+    body.push(chunk)
+    this.bodyBytes += chunk.length
+    room.count(chunk.length)
+    if (body.bytes > this.limits.maxBodyBytes) return this.refuse(this.tooLarge())
+    if (body.isCrumbled) return this.refuse(edge.crumbled)
+    if (room.isTooFullFor(this.bodyBytes)) return this.refuse(NO_ROOM)
+  }
+
+  tookAll(): void {
+    if (this.isOver) return
+    if (this.connection.arriving === this) this.connection.arriving = undefined
+    this.connection.work(() => this.frame())
   }
 
   private dropBody(): void {

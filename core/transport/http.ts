@@ -6,6 +6,7 @@ import { encodeRefusal, refusalHeaders } from '../pipeline/answer.ts'
 import { errors } from '../jsonrpc/errors.ts'
 import { Connections, MAX_PIPELINED } from './connections.ts'
 import { edge, wrongWithHead } from './edge.ts'
+import { HttpRequest } from './http-request.ts'
 import { HttpSession, cutUnread } from './http-session.ts'
 import { endLingering } from './linger.ts'
 import { createServer } from './node-http.ts'
@@ -43,6 +44,7 @@ export interface ListenOptions {
 export async function startHttp(door: Door, limits: TransportLimits, { host, port, trustedProxies, reusePort = false }: ListenOptions): Promise<HttpListener> {
   const connections = new Connections(limits, trustedProxies, door)
   const server = createServer({
+    IncomingMessage: HttpRequest,
     maxHeaderSize: limits.maxHeaderBytes,
     headersTimeout: Math.min(limits.headersTimeoutMs, limits.requestTimeoutMs),
     requestTimeout: limits.requestTimeoutMs,
@@ -55,7 +57,7 @@ export async function startHttp(door: Door, limits: TransportLimits, { host, por
   })
   server.maxHeadersCount = limits.maxHeaders + 1 // one more, so that what is dropped is noticed
   server.maxConnections = limits.maxConnections
-  const serve = (request: IncomingMessage, response: ServerResponse): void => receive(request, response, connections.of(request.socket), door, limits)
+  const serve = (request: HttpRequest, response: ServerResponse): void => receive(request, response, connections.of(request.socket), door, limits)
   server.on('request', serve)
   server.on('checkContinue', serve)
   server.on('checkExpectation', serve)
@@ -127,7 +129,7 @@ const UNREADABLE: Readonly<Record<string, Refusal>> = {
   ERR_HTTP_REQUEST_TIMEOUT: edge.tooSlow,
 }
 
-function receive(request: IncomingMessage, response: ServerResponse, connection: Connection, door: Door, limits: TransportLimits): void {
+function receive(request: HttpRequest, response: ServerResponse, connection: Connection, door: Door, limits: TransportLimits): void {
   if (connection.isEnding) return
   connection.pending++
   connection.newest = response
@@ -153,7 +155,7 @@ function shortOfMemory({ pipeline: { load } }: Door): Refusal | undefined {
 }
 
 /** Refuses what never became a session, and ends its connection. */
-function refuseAtEdge(request: IncomingMessage, response: ServerResponse, connection: Connection, refusal: Refusal, door: Door): void {
+function refuseAtEdge(request: HttpRequest, response: ServerResponse, connection: Connection, refusal: Refusal, door: Door): void {
   door.refusedAtEdge(refusal.why)
   response.on('close', () => connection.answered())
   const text = encodeRefusal('null', refusal, '')

@@ -5,4 +5,4 @@
 import { createRequire } from 'node:module'
 import type * as Http from 'node:http'
 
-export const { STATUS_CODES, createServer } = createRequire(import.meta.url)('node:http') as typeof Http
+export const { IncomingMessage, STATUS_CODES, createServer } = createRequire(import.meta.url)('node:http') as typeof Http
