@@ -9,6 +9,7 @@ import { closeSession, openSession } from '../pipeline/open.ts'
 import { documentBytes, piecesOf } from '../jsonrpc/encode.ts'
 import { errors } from '../jsonrpc/errors.ts'
 import { Pieces } from '../jsonrpc/pieces.ts'
+import { afterTurn } from '../plugin/after-turn.ts'
 import { refuse } from '../plugin/outcome.ts'
 import { compressed, wantsGzip } from './compress.ts'
 import { edge } from './edge.ts'
@@ -160,7 +161,7 @@ export class HttpSession implements BodyTaker {
   /** The answer leaves with those of the other requests of this turn: writes that follow each other cost a third less. */
   private answer({ status, document, headers }: Answer): void {
     if (document !== undefined && !this.response.destroyed) this.hold(document)
-    setImmediate(() => {
+    afterTurn(() => {
       if (!this.isOver && !this.response.destroyed) this.write(status, document, headers)
       this.end()
     })

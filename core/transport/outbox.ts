@@ -5,6 +5,7 @@
  */
 import { WebSocket } from 'ws'
 import { documentBytes, piecesOf } from '../jsonrpc/encode.ts'
+import { afterTurn } from '../plugin/after-turn.ts'
 import type { Duplex } from 'node:stream'
 import type { Document } from '../jsonrpc/encode.ts'
 import type { Load } from '../pipeline/ports.ts'
@@ -213,7 +214,7 @@ export class Outbox {
     if (this.isCorked || wire === undefined) return
     this.isCorked = true
     wire.cork()
-    setImmediate(() => this.uncork())
+    afterTurn(() => this.uncork())
   }
 
   /** What the system does not take now waits for the reader: from here on it counts. */

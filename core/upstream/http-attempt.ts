@@ -1,6 +1,6 @@
 /**
  * One request to one node: from the bytes that are sent to an answer or a failure for every call in it. It always
- * ends: with the answer, with the node's failure, or when time is up, for which it has one timer.
+ * ends: with the answer, with the node's failure, or when time is up.
  */
 import { TURN_BYTES } from '../jsonrpc/reply.ts'
 import { AnswerBody } from './answer-body.ts'
@@ -12,6 +12,7 @@ import type { CounterHandle, HistogramHandle } from '../plugin/metrics.ts'
 import type { Room } from '../plugin/room.ts'
 import type { UpstreamRequest } from '../plugin/session.ts'
 import type { BodyReader } from './answer-body.ts'
+import type { Dated, Deadlines } from './deadlines.ts'
 import type { Answer, Why } from './failures.ts'
 import type { HttpNode } from './http-node.ts'
 import type { Connection, NoResponse } from './http1/connection.ts'
@@ -34,6 +35,7 @@ export interface AttemptTerms {
   readonly log: PluginLog
   readonly room: Room
   readonly monotonicMs: () => number
+  readonly deadlines: Deadlines
 }
 
 /** Who asked. */
@@ -52,7 +54,7 @@ export interface Carried {
   readonly isRead: boolean
 }
 
-export class HttpAttempt implements Applicant, BodyReader {
+export class HttpAttempt implements Applicant, BodyReader, Dated {
   private readonly owner: AttemptOwner
   private readonly node: HttpNode
   private readonly carried: Carried
@@ -72,7 +74,7 @@ export class HttpAttempt implements Applicant, BodyReader {
   private text = ''
   private answerBody: AnswerBody | undefined
   private turnBytes = 0
-  private timer: NodeJS.Timeout | undefined
+  place = -1
 
   constructor(owner: AttemptOwner, node: HttpNode, carried: Carried, terms: AttemptTerms, deadlineAt: number) {
     this.owner = owner
@@ -90,7 +92,7 @@ export class HttpAttempt implements Applicant, BodyReader {
   send(rewrite: UpstreamRequest): void {
     this.terms.counts.attempts.value++
     this.terms.counts.inFlight.value++
-    this.watch(this.startedAt)
+    this.terms.deadlines.add(this)
     this.node.enter()
     const text = this.node.requestText(this.carried.body, rewrite)
     this.text = text ?? ''
@@ -179,8 +181,8 @@ export class HttpAttempt implements Applicant, BodyReader {
 
   private settle(endedAt: number): void {
     this.isOver = true
-    clearTimeout(this.timer)
-    const { counts } = this.terms
+    const { counts, deadlines } = this.terms
+    deadlines.remove(this)
     counts.inFlight.value--
     counts.duration.observe((endedAt - this.startedAt) / 1000)
     this.node.leave()
@@ -192,23 +194,10 @@ export class HttpAttempt implements Applicant, BodyReader {
     this.connection = undefined
   }
 
-  /** The timer is not moved with every chunk: when it fires it looks whether time is really up, and waits on if not. */
-  private watch(now: number): void {
-    const { readTimeoutMs } = this.terms.spec
-    const dueMs = Math.min(this.progressAt + readTimeoutMs, this.deadlineAt) - now
-    this.timer = setTimeout(checkTime, Math.max(1, Math.ceil(dueMs)), this)
+  checkTime(nowMs: number): void {
+    if (nowMs >= this.deadlineAt) this.fail('total-timeout', undefined)
+    else if (nowMs >= this.progressAt + this.terms.spec.readTimeoutMs) this.fail(this.isSent ? 'read-timeout' : 'no-connection', undefined)
   }
-
-  checkTime(): void {
-    const now = this.terms.monotonicMs()
-    if (now >= this.deadlineAt) this.fail('total-timeout', undefined)
-    else if (now >= this.progressAt + this.terms.spec.readTimeoutMs) this.fail(this.isSent ? 'read-timeout' : 'no-connection', undefined)
-    else this.watch(now)
-  }
-}
-
-function checkTime(attempt: HttpAttempt): void {
-  attempt.checkTime()
 }
 
 /** Seconds, or a date that is compared with the node's own clock. Undefined for anything else. */

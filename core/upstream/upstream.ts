@@ -4,6 +4,7 @@ import { lastSeenBlock } from '../plugin/slots.ts'
 import { callTemplate } from '../plugin/template.ts'
 import { Broadcast } from './broadcast.ts'
 import { UpstreamCounts } from './counts.ts'
+import { Deadlines } from './deadlines.ts'
 import { Departures } from './departures.ts'
 import { Exchange } from './exchange.ts'
 import { failures } from './failures.ts'
@@ -84,6 +85,7 @@ export class NodeUpstream implements Upstream, ExchangeTerms, FrameTerms, Follow
   readonly log: PluginLog
   readonly room: Room
   readonly monotonicMs: () => number
+  readonly deadlines: Deadlines
   readonly needs: Needs
   readonly budget = new RetryBudget()
   readonly departures: Departures | undefined
@@ -114,6 +116,7 @@ export class NodeUpstream implements Upstream, ExchangeTerms, FrameTerms, Follow
     this.log = deps.log
     this.room = deps.room ?? new Room({ value: 0 }, Infinity)
     this.monotonicMs = deps.monotonicMs ?? (() => performance.now())
+    this.deadlines = new Deadlines(this.monotonicMs)
     const userAgent = `tollgate/${deps.version}`
     const inherited = predecessor?.handOver()
     this.nodes = spec.nodes.map((_, position) => this.makeNode(position, userAgent))
@@ -130,7 +133,8 @@ export class NodeUpstream implements Upstream, ExchangeTerms, FrameTerms, Follow
     const counts = new SocketCounts(deps.metrics, spec.id)
     const standingOf = (position: number): Standing => this.nodes[position]!.health.standing
     const backlog = deps.backlog ?? new Room({ value: 0 }, Infinity)
-    const terms = { spec, counts, limits, log: deps.log, room: this.room, backlog, monotonicMs: this.monotonicMs, standingOf, attempts: this, userAgent }
+    const { log, room, monotonicMs, deadlines } = this
+    const terms = { spec, counts, limits, log, room, backlog, monotonicMs, deadlines, standingOf, attempts: this, userAgent }
     inherited?.use(terms)
     this.sockets = inherited ?? new UpstreamSockets(terms)
     this.watch = new PoolWatch({

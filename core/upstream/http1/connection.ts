@@ -2,6 +2,7 @@
  * One connection to a node: one request at a time, and the response to it. A node that sends what nobody asked for, or what
  * is not HTTP, is cut off.
  */
+import { afterTurn } from '../../plugin/after-turn.ts'
 import { Chunks } from './chunks.ts'
 import { readHead } from './response-head.ts'
 import type { Socket } from 'node:net'
@@ -75,7 +76,7 @@ export class Connection {
   send(request: string, reader: ResponseReader): void {
     this.reader = reader
     this.interim = 0
-    setImmediate(() => {
+    afterTurn(() => {
       if (this.reader === reader) this.socket.write(request, 'latin1')
     })
   }

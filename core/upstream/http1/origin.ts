@@ -2,6 +2,7 @@
  * The connections to one origin: kept alive, the one that was used last before all others, as many as are needed up to a
  * bound. Requests that find none free wait in line.
  */
+import { afterTurn } from '../../plugin/after-turn.ts'
 import { CONNECT_TIMEOUT } from '../connector.ts'
 import { Connection } from './connection.ts'
 import type { Connect } from '../connector.ts'
@@ -146,5 +147,5 @@ export class Origin implements ConnectionOwner {
 
 /** Runs `then` once all sockets have been read: the first of the two turns may be the end of one that had read them before. */
 function onceRead(then: () => void): void {
-  setImmediate(() => setImmediate(then))
+  afterTurn(() => afterTurn(then))
 }
