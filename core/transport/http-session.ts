@@ -148,7 +148,7 @@ export class HttpSession implements BodyTaker {
 
   /** The answer has left, or the client went away before it. */
   private closed(): void {
-    clearTimeout(this.writing)
+    if (this.writing !== undefined) this.stopLimiting(this.writing)
     this.dropBody()
     this.dropAnswer()
     this.connection.answered()
@@ -217,6 +217,7 @@ export class HttpSession implements BodyTaker {
       connection.isEnding = true
       response.shouldKeepAlive = false
     }
+    if (response.shouldKeepAlive) all.set('Keep-Alive', connection.keepAlive)
     if (document === undefined) {
       response.writeHead(status, all.flat)
       response.end()
@@ -248,6 +249,11 @@ export class HttpSession implements BodyTaker {
       else cutUnread(socket, this.door)
     }
     this.writing = setTimeout(cut, writeTimeoutMs + (bytes / MIN_READ_BYTES_PER_S) * 1000)
+  }
+
+  private stopLimiting(writing: NodeJS.Timeout): void {
+    clearTimeout(writing)
+    this.request.socket.setTimeout(0)
   }
 }
 

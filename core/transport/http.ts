@@ -48,7 +48,7 @@ export async function startHttp(door: Door, limits: TransportLimits, { host, por
     maxHeaderSize: limits.maxHeaderBytes,
     headersTimeout: Math.min(limits.headersTimeoutMs, limits.requestTimeoutMs),
     requestTimeout: limits.requestTimeoutMs,
-    keepAliveTimeout: limits.keepAliveTimeoutMs,
+    keepAliveTimeout: 0, // Connections ends those that are idle
     connectionsCheckingInterval: Math.min(LOOK_EVERY_MS, Math.ceil(Math.min(limits.headersTimeoutMs, limits.requestTimeoutMs) / 4)),
     joinDuplicateHeaders: true, // so that they are noticed
     requireHostHeader: false, // so that what is wrong with a request is told in one place
@@ -67,7 +67,8 @@ export async function startHttp(door: Door, limits: TransportLimits, { host, por
     door.refusedAtEdge(edge.method.why)
     connections.of(socket).endWith(edge.method)
   })
-  server.on('timeout', (socket) => timedOut(socket, connections.of(socket), door))
+  server.on('close', () => connections.close())
+  server.on('timeout', (socket) => timedOut(socket, door))
   server.on('clientError', (error: NodeJS.ErrnoException, socket) => unreadable(error, connections.of(socket), socket as Socket, door))
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject)
@@ -101,10 +102,9 @@ function mayBecomeWebSocket(request: IncomingMessage, connections: Connections, 
   return connection.isUpgraded
 }
 
-/** Nothing has moved on a connection for as long as it may idle, or for as long as a client may leave its answer unread. */
-function timedOut(socket: Socket, connection: Connection, door: Door): void {
+/** Nothing has moved on a connection for as long as a client may leave its answer unread. */
+function timedOut(socket: Socket, door: Door): void {
   if (socket.writableLength > 0) cutUnread(socket, door)
-  else if (connection.pending === 0) socket.destroy()
 }
 
 /** Out of file descriptors: a connection that was asked for is lost, and the others go on. */

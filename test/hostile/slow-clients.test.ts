@@ -1,5 +1,6 @@
 /** Clients that take their time, hold what they do not use, or leave: bounded, told where somebody is there to be told, and nothing left behind. */
 import { randomBytes } from 'node:crypto'
+import { setTimeout as delay } from 'node:timers/promises'
 import { afterEach, describe, expect, onTestFinished, test } from 'vitest'
 import { definePlugin } from '#plugin'
 import { plugins } from '../../plugins/index.ts'
@@ -77,10 +78,28 @@ describe('a request that does not arrive in time is answered with 408, and its c
   })
 })
 
-test('a connection that is idle is ended without a word', async () => {
-  const port = await start({ keep_alive_timeout: '100ms' })
-  const client = (await RawHttp.connect(port)).send(`${HEAD}\r\n${CALL}`)
-  expect((await client.answers()).map(({ status }) => status)).toEqual([200])
+describe('a connection that is idle', () => {
+  test('is ended without a word, and not before its client was told', async () => {
+    const port = await start({ keep_alive_timeout: '1s' })
+    const client = (await RawHttp.connect(port)).send(`${HEAD}\r\n${CALL}`)
+    expect(await client.answer()).toMatchObject({ status: 200, headers: { connection: 'keep-alive', 'keep-alive': 'timeout=1' } })
+    const answeredAt = performance.now()
+    expect(await client.answers()).toEqual([])
+    expect(performance.now() - answeredAt).toBeGreaterThan(990)
+  })
+
+  test('is not idle while a request is worked on, or the next one arrives', async () => {
+    const port = await start({ keep_alive_timeout: '100ms' })
+    node.next((request, socket, of) => setTimeout(() => answer(request, socket, of), 300))
+    const client = (await RawHttp.connect(port)).send(`${HEAD}\r\n${CALL}`)
+    expect(await client.answer()).toMatchObject({ status: 200 })
+    const request = `${HEAD}\r\n${CALL}`
+    for (let at = 0; at < request.length; at += 10) {
+      client.send(request.slice(at, at + 10))
+      await delay(20)
+    }
+    expect((await client.answers()).map(({ status }) => status)).toEqual([200])
+  })
 })
 
 /** A result that is as good as random: compressed, too, it does not fit into the buffers on the way. */
