@@ -1,11 +1,11 @@
 /**
- * key-auth: tells who calls by a key. Of a key only its SHA-256 is kept, and a key that was sent is hidden from
+ * key-auth: tells who calls by a key. Of a consumer's key only its SHA-256 is kept, and a key that was sent is hidden from
  * everything that runs later. A wrong key is refused even where none is required.
  */
 import { hash } from 'node:crypto'
 import {
-  BoundedMap,
   CompactMap,
+  RecentMap,
   Type,
   argumentPlace,
   bearerPlace,
@@ -20,7 +20,8 @@ import type { Consumer, Session } from '#plugin'
 
 /** Longest key, in characters; what is longer is not even hashed. */
 const MAX_KEY_LENGTH = 256
-/** Owners of keys that are remembered, so that whoever comes again is not looked for: some 1 MiB. */
+/** Keys that were sent lately are remembered as they came, so that whoever comes again is not looked for: some 1 MiB, and no longer than two of these. */
+const REMEMBERED_MS = 30_000
 const MAX_REMEMBERED = 4096
 
 const HASHED = /^sha256:([0-9a-f]{64})$/i
@@ -88,15 +89,13 @@ export default definePlugin({
     const anonymous = config.anonymous_consumer === undefined ? undefined : host.consumer(config.anonymous_consumer)
     if (config.anonymous_consumer !== undefined && anonymous === undefined) host.report('error', ['anonymous_consumer'], 'no such consumer')
 
-    const recent = new BoundedMap<Consumer>(MAX_REMEMBERED)
-    function ownerOf(key: string): Consumer | undefined {
-      const digest = hash('sha256', key, 'latin1')
-      const known = recent.get(digest)
+    const recent = new RecentMap<Consumer>(REMEMBERED_MS, MAX_REMEMBERED)
+    function ownerOf(key: string, nowMs: number): Consumer | undefined {
+      const known = recent.get(key, nowMs)
       if (known !== undefined) return known
-      const place = host.credentials.find(digest)
+      const place = host.credentials.find(hash('sha256', key, 'latin1'))
       const owner = place === undefined ? undefined : host.consumer(host.credentials.numberAt(place))
-      if (owner === undefined) return undefined
-      recent.add(digest, owner)
+      if (owner !== undefined) recent.set(key, owner, nowMs)
       return owner
     }
 
@@ -112,7 +111,7 @@ export default definePlugin({
           const key = place.read(session)
           if (key === undefined) continue
           place.hide(session)
-          const owner = key.length > MAX_KEY_LENGTH ? undefined : ownerOf(key)
+          const owner = key.length > MAX_KEY_LENGTH ? undefined : ownerOf(key, session.openedAt)
           if (owner === undefined) return INVALID
           session.set(consumer, owner)
           if (forwardAs !== undefined) session.upstreamRequest.headers = { ...session.upstreamRequest.headers, [forwardAs]: key }
