@@ -14,6 +14,8 @@ import type { Report } from '../load/generator.ts'
 import type { Scenario, Verdict } from '../scenario.ts'
 import type { Server } from '../server.ts'
 
+/** What shows how much of it is Node's: a proxy without any policy. */
+const FLOOR = 'node-dispatch'
 const P50_MS = 0.3
 const P99_MS = 2
 /** Until everything is compiled, for full load and for half of it. */
@@ -28,11 +30,12 @@ export const latency: Scenario = {
   name: 'latency',
   title: 'Added latency at half load',
   run: async ({ nodePort, pace, withPeers }) => {
-    const servers: Server[] = [await startGateway({ nodePort })]
-    const ports = new Map([
-      ['direct', nodePort],
-      ['gateway', servers[0]!.port],
-    ])
+    const ports = new Map([['direct', nodePort]])
+    const servers: Server[] = []
+    const add = (name: string, server: Server): void => {
+      servers.push(server)
+      ports.set(name, server.port)
+    }
     const loader = new Loader()
     const run = async (port: number, seconds: number, perSecond?: number): Promise<Report> => {
       await loader.open({ ...loads.singles, host: HOST, port })
@@ -42,14 +45,13 @@ export const latency: Scenario = {
       return report
     }
     try {
-      if (withPeers && peers[YARDSTICK].missing === undefined) {
-        servers.push(await peers[YARDSTICK].start(nodePort))
-        ports.set(YARDSTICK, servers[1]!.port)
-      }
-      await run(ports.get('gateway')!, WARM_UP_SECONDS)
+      add('gateway', await startGateway({ nodePort }))
+      add(FLOOR, await peers[FLOOR].start(nodePort))
+      if (withPeers && peers[YARDSTICK].missing === undefined) add(YARDSTICK, await peers[YARDSTICK].start(nodePort))
+      for (const name of [FLOOR, 'gateway']) await run(ports.get(name)!, WARM_UP_SECONDS)
       const full = await run(ports.get('gateway')!, FULL_SECONDS)
       const perSecond = Math.round(full.calls / full.seconds / 2)
-      await run(ports.get('gateway')!, HALF_WARM_UP_SECONDS, perSecond)
+      for (const name of [FLOOR, 'gateway']) await run(ports.get(name)!, HALF_WARM_UP_SECONDS, perSecond)
       const reports = new Map([...ports.keys()].map((name) => [name, [] as Report[]]))
       for (let round = 0; round < pace.rounds; round++) {
         for (const [name, port] of ports) reports.get(name)!.push(await run(port, pace.seconds, perSecond))
