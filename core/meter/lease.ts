@@ -17,8 +17,8 @@ import type { Ledger } from './ledger.ts'
 import type { BudgetSource } from './source.ts'
 import type { FrameCounts } from './store-metrics.ts'
 
-/** What no frame waits for is asked for together with what else comes up in so long: a slice that is asked for ahead lasts longer. */
-const TOGETHER_MS = 10
+/** What no frame waits for is asked for together with what else comes up in so long: half a slice, which is left then, lasts twice as long. */
+const TOGETHER_MS = 25
 
 interface Waiting {
   readonly wants: readonly (readonly Draw[])[]
