@@ -18,6 +18,8 @@ export const MAX_PIPELINED = 100
 
 /** So often within the time that a connection may be idle it is looked whether it is. */
 const IDLE_LOOKS = 8
+/** The longest that a timer can wait. */
+const MAX_TIMER_MS = 2_147_483_647
 
 /** A request whose body is arriving. */
 interface Arriving {
@@ -108,7 +110,9 @@ export class Connections {
   private readonly monotonicMs: () => number
   private readonly maxPerAddress: number
   private readonly keepAlive: string
-  private readonly idleTimer: NodeJS.Timeout
+  private readonly lookEveryMs: number
+  /** Runs while there are connections. */
+  private looking: NodeJS.Timeout | undefined
 
   /** `exempt` are addresses and CIDRs that may have any number of connections: proxies that carry everybody's. */
   constructor(limits: TransportLimits, exempt: Iterable<string>, door: Door) {
@@ -118,7 +122,7 @@ export class Connections {
     this.maxPerAddress = limits.maxConnectionsPerAddress
     const { keepAliveTimeoutMs } = limits
     this.keepAlive = `timeout=${Math.floor(keepAliveTimeoutMs / 1000)}`
-    this.idleTimer = setInterval(() => this.cutIdle(), Math.ceil(keepAliveTimeoutMs / IDLE_LOOKS)).unref()
+    this.lookEveryMs = Math.min(MAX_TIMER_MS, Math.ceil(keepAliveTimeoutMs / IDLE_LOOKS))
   }
 
   of(socket: Duplex): Connection {
@@ -134,6 +138,7 @@ export class Connections {
     const count = (this.counts.get(network) ?? 0) + 1
     this.counts.set(network, count)
     this.sockets.add(socket)
+    this.looking ??= setInterval(() => this.cutIdle(), this.lookEveryMs).unref()
     socket.once('close', () => {
       this.sockets.delete(socket)
       this.leave(network)
@@ -155,11 +160,9 @@ export class Connections {
   /** Cuts those that have been idle for as long as they may. The listener's own timers would cost each request 3 µs. */
   private cutIdle(): void {
     for (const socket of this.sockets) if (this.of(socket).lookIdle(socket.bytesRead) > IDLE_LOOKS) socket.destroy()
-  }
-
-  /** No more connections come, and none is left. */
-  close(): void {
-    clearInterval(this.idleTimer)
+    if (this.sockets.size > 0) return
+    clearInterval(this.looking)
+    this.looking = undefined
   }
 
   private leave(network: string): void {

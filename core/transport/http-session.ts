@@ -97,7 +97,7 @@ export class HttpSession implements BodyTaker {
   }
 
   private read(): void {
-    this.connection.arriving = this
+    if (!this.hasArrived) this.connection.arriving = this // else another one may be arriving behind it
     this.request.deliverTo(this)
     if (this.request.headers.expect !== undefined && this.request.httpVersion === '1.1') this.response.writeContinue()
   }
@@ -148,7 +148,7 @@ export class HttpSession implements BodyTaker {
 
   /** The answer has left, or the client went away before it. */
   private closed(): void {
-    if (this.writing !== undefined) this.stopLimiting(this.writing)
+    clearTimeout(this.writing)
     this.dropBody()
     this.dropAnswer()
     this.connection.answered()
@@ -217,7 +217,7 @@ export class HttpSession implements BodyTaker {
       connection.isEnding = true
       response.shouldKeepAlive = false
     }
-    if (response.shouldKeepAlive) all.set('Keep-Alive', connection.keepAlive)
+    if (response.shouldKeepAlive && this.request.httpVersion === '1.1') all.set('Keep-Alive', connection.keepAlive)
     if (document === undefined) {
       response.writeHead(status, all.flat)
       response.end()
@@ -249,11 +249,6 @@ export class HttpSession implements BodyTaker {
       else cutUnread(socket, this.door)
     }
     this.writing = setTimeout(cut, writeTimeoutMs + (bytes / MIN_READ_BYTES_PER_S) * 1000)
-  }
-
-  private stopLimiting(writing: NodeJS.Timeout): void {
-    clearTimeout(writing)
-    this.request.socket.setTimeout(0)
   }
 }
 

@@ -67,7 +67,6 @@ export async function startHttp(door: Door, limits: TransportLimits, { host, por
     door.refusedAtEdge(edge.method.why)
     connections.of(socket).endWith(edge.method)
   })
-  server.on('close', () => connections.close())
   server.on('timeout', (socket) => timedOut(socket, door))
   server.on('clientError', (error: NodeJS.ErrnoException, socket) => unreadable(error, connections.of(socket), socket as Socket, door))
   await new Promise<void>((resolve, reject) => {

@@ -32,6 +32,21 @@ async function start(limits: Record<string, unknown>, more: Partial<BasicOptions
 const sessions = (): Promise<number> => gateway.metric('tollgate_sessions')
 const refusals = (why: string): Promise<number> => gateway.metric('tollgate_http_refusals_total', { why })
 
+/** Whoever opens a session waits here. */
+function doorkeeper(): { plugin: AnyPlugin; waiting: (() => void)[] } {
+  const waiting: (() => void)[] = []
+  const plugin = definePlugin({
+    name: 'doorkeeper',
+    priority: 3000,
+    summary: 'Lets sessions wait.',
+    config: {},
+    examples: [{}],
+    onFault: 'refuse',
+    create: () => ({ open: () => new Promise<undefined>((resolve) => waiting.push(() => resolve(undefined))) }),
+  })
+  return { plugin, waiting }
+}
+
 describe('a request that does not arrive in time is answered with 408, and its connection ended', () => {
   test.each([
     ['nothing at all', ''],
@@ -76,6 +91,19 @@ describe('a request that does not arrive in time is answered with 408, and its c
     release()
     expect((await client.answers()).map(({ status }) => status)).toEqual([200, 408])
   })
+
+  test('behind a call whose session is still being opened too', async () => {
+    const { plugin, waiting } = doorkeeper()
+    const port = await start({ headers_timeout: '100ms', request_timeout: '300ms' }, { plugins: { doorkeeper: {} } }, [...plugins, plugin])
+    const client = (await RawHttp.connect(port)).send(`${HEAD}\r\n${CALL}${HEAD}\r\n${CALL.slice(0, 20)}`)
+    await expect.poll(() => waiting.length).toBe(2)
+    for (const open of waiting.reverse()) {
+      open()
+      await delay(20)
+    }
+    expect((await client.answers()).map(({ status }) => status)).toEqual([200, 408])
+    expect(await sessions()).toBe(0)
+  })
 })
 
 describe('a connection that is idle', () => {
@@ -86,6 +114,24 @@ describe('a connection that is idle', () => {
     const answeredAt = performance.now()
     expect(await client.answers()).toEqual([])
     expect(performance.now() - answeredAt).toBeGreaterThan(990)
+  })
+
+  test('is told nothing where the connection ends with the answer', async () => {
+    const port = await start({})
+    const client = (await RawHttp.connect(port)).send(`${HEAD.replace('HTTP/1.1', 'HTTP/1.0')}\r\n${CALL}`)
+    const [last] = await client.answers()
+    expect(last).toMatchObject({ status: 200, headers: { connection: 'close' } })
+    expect(last!.headers).not.toHaveProperty('keep-alive')
+  })
+
+  test('may be idle for a year', async () => {
+    const port = await start({ keep_alive_timeout: '9000h' })
+    const client = await RawHttp.connect(port)
+    for (let at = 0; at < 2; at++) {
+      expect(await client.send(`${HEAD}\r\n${CALL}`).answer()).toMatchObject({ status: 200 })
+      await delay(200)
+    }
+    client.end()
   })
 
   test('is not idle while a request is worked on, or the next one arrives', async () => {
@@ -122,6 +168,16 @@ describe('a client that does not take its answer is cut off', () => {
     const client = await askAndStall(port, header)
     await expect.poll(() => refusals('not-read'), { timeout: 10_000 }).toBe(1)
     expect(await sessions()).toBe(0)
+    client.end()
+  })
+
+  test('in the second of two answers', async () => {
+    const port = await start({ write_timeout: '300ms' })
+    for (let at = 0; at < 2; at++) node.next(reply(`{"jsonrpc":"2.0","id":{id},"result":${noise}}`))
+    const client = (await RawHttp.connect(port)).send(`${HEAD}\r\n${CALL}`.repeat(2))
+    expect(await client.answer()).toMatchObject({ status: 200 })
+    client.socket.pause()
+    await expect.poll(() => refusals('not-read'), { timeout: 10_000 }).toBe(1)
     client.end()
   })
 
@@ -193,21 +249,6 @@ describe('connections', () => {
 })
 
 describe('a client that leaves', () => {
-  /** Whoever opens a session waits here. */
-  function doorkeeper(): { plugin: AnyPlugin; waiting: (() => void)[] } {
-    const waiting: (() => void)[] = []
-    const plugin = definePlugin({
-      name: 'doorkeeper',
-      priority: 3000,
-      summary: 'Lets sessions wait.',
-      config: {},
-      examples: [{}],
-      onFault: 'refuse',
-      create: () => ({ open: () => new Promise<undefined>((resolve) => waiting.push(() => resolve(undefined))) }),
-    })
-    return { plugin, waiting }
-  }
-
   test.each([
     ['over HTTP', `${HEAD}\r\n${CALL}`],
     [
