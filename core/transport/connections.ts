@@ -5,6 +5,7 @@
  */
 import { addressList, canonicalAddress } from '../plugin/addresses.ts'
 import { bareAnswer, edge } from './edge.ts'
+import { MAX_TIMER_MS } from './limits.ts'
 import { LINGER_MS } from './linger.ts'
 import { Turn } from './turn.ts'
 import type { Socket } from 'node:net'
@@ -18,8 +19,6 @@ export const MAX_PIPELINED = 100
 
 /** So often within the time that a connection may be idle it is looked whether it is. */
 const IDLE_LOOKS = 8
-/** The longest that a timer can wait. */
-const MAX_TIMER_MS = 2_147_483_647
 
 /** A request whose body is arriving. */
 interface Arriving {

@@ -1,5 +1,8 @@
 /** What the transports take at most. Every limit has a name, a default and a code; operators set them under `limits:`. */
 
+/** setTimeout and setInterval take no more than 2^31 - 1. */
+export const MAX_TIMER_MS = 2_147_483_647
+
 export interface TransportLimits {
   /** Bytes of a request body or of a WebSocket message from a client. Above: 413, or close 1009. */
   readonly maxBodyBytes: number

@@ -8,6 +8,7 @@ import { FrameRun } from '../pipeline/frame-run.ts'
 import { isPromise } from '../pipeline/hooks.ts'
 import { closeSession, openSession } from '../pipeline/open.ts'
 import { admitPush } from '../pipeline/push.ts'
+import { MAX_TIMER_MS } from './limits.ts'
 import { Outbox } from './outbox.ts'
 import { Turn } from './turn.ts'
 import type { WebSocket } from 'ws'
@@ -31,8 +32,6 @@ const ABNORMAL = 1006
 
 /** A close that the client does not answer is cut off after this. */
 const CLOSE_TIMEOUT_MS = 5000
-/** setTimeout takes no more than 2^31 - 1. */
-const MAX_TIMER_MS = 2_147_483_647
 /** Pings that may go unanswered. */
 const MISSED_PONGS = 2
 
