@@ -1,5 +1,6 @@
 /** Clients that take their time, hold what they do not use, or leave: bounded, told where somebody is there to be told, and nothing left behind. */
 import { randomBytes } from 'node:crypto'
+import { once } from 'node:events'
 import { setTimeout as delay } from 'node:timers/promises'
 import { afterEach, describe, expect, onTestFinished, test } from 'vitest'
 import { definePlugin } from '#plugin'
@@ -122,6 +123,19 @@ describe('a connection that is idle', () => {
     const [last] = await client.answers()
     expect(last).toMatchObject({ status: 200, headers: { connection: 'close' } })
     expect(last!.headers).not.toHaveProperty('keep-alive')
+  })
+
+  test('is told nothing where only the end of the connection ends the answer: compressed, in HTTP/1.0', async () => {
+    const port = await start({})
+    node.next(reply(`{"jsonrpc":"2.0","id":{id},"result":"0x${'ab'.repeat(1000)}"}`))
+    const { socket } = await RawHttp.connect(port)
+    let heard = ''
+    socket.on('data', (chunk: Buffer) => (heard += chunk.toString('latin1')))
+    socket.write(`${HEAD.replace('HTTP/1.1', 'HTTP/1.0')}Connection: keep-alive\r\nAccept-Encoding: gzip\r\n\r\n${CALL}`)
+    await once(socket, 'end')
+    expect(heard).toMatch(/^HTTP\/1.1 200 /)
+    expect(heard).toContain('\r\nConnection: close\r\n')
+    expect(heard).not.toContain('Keep-Alive')
   })
 
   test('may be idle for a year', async () => {
