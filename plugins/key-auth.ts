@@ -20,9 +20,10 @@ import type { Consumer, Session } from '#plugin'
 
 /** Longest key, in characters; what is longer is not even hashed. */
 const MAX_KEY_LENGTH = 256
-/** Keys that were sent lately are remembered as they came, so that whoever comes again is not looked for: some 1 MiB, and no longer than two of these. */
-const REMEMBERED_MS = 30_000
+/** Keys that were sent lately are remembered as they came, so that whoever comes again is not looked for: some 1 MiB. */
 const MAX_REMEMBERED = 4096
+/** One that was not sent for twice as long is forgotten with the next one that is. */
+const REMEMBERED_MS = 30_000
 
 const HASHED = /^sha256:([0-9a-f]{64})$/i
 
