@@ -12,11 +12,11 @@ const MAX_TAG = 160
 export function tagOf(key: string): string {
   if (key.length > MAX_TAG) return `#${createHash('sha256').update(key).digest('base64url')}`
   if (key === '') return '%'
-  return SPECIAL.test(key) ? key.replaceAll(/[{}%]/g, encodeURIComponent) : key
+  return key.search(SPECIAL) === -1 ? key : key.replaceAll(SPECIAL, encodeURIComponent)
 }
 
 /** What would end a hash tag, and what stands for it. */
-const SPECIAL = /[{}%]/
+const SPECIAL = /[{}%]/g
 
 /** The key of a budget. */
 export function redisKey({ budget, key, window }: BudgetName): string {
