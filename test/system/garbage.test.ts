@@ -15,6 +15,7 @@ import type { GatewayProcess } from '../support/gateway-process.ts'
 
 const CLIENTS = 16
 const CALLS = 20_000
+const LARGE_ANSWERS = 100
 
 interface Collection {
   readonly gc: string
@@ -22,8 +23,9 @@ interface Collection {
   readonly promotion_ratio: number
 }
 
-function collections({ output }: GatewayProcess): Collection[] {
-  return Array.from(output.matchAll(/ GC: (\{.*\})/g), ([, json]) => JSON.parse(json!) as Collection).filter(({ gc }) => gc === 's')
+/** Of the young generation, `s`, or of everything, `mc`. */
+function collections({ output }: GatewayProcess, kind: 's' | 'mc'): Collection[] {
+  return Array.from(output.matchAll(/ GC: (\{.*\})/g), ([, json]) => JSON.parse(json!) as Collection).filter(({ gc }) => gc === kind)
 }
 
 async function callOverHttp({ url }: GatewayProcess, calls: number): Promise<void> {
@@ -69,6 +71,19 @@ function text(id: number): string {
   return `{"jsonrpc":"2.0","id":${id},"method":"eth_blockNumber","params":[${id}]}`
 }
 
+/** A gateway, and the node behind it that answers always the same. */
+async function startGatewayBefore(answer: string): Promise<GatewayProcess> {
+  const node = await startScriptedSocketNode()
+  node.handlers.set('eth_blockNumber', result(answer))
+  onTestFinished(() => node.stop())
+  const upstreams = [{ id: 'eth', nodes: [{ url: node.url, ws_url: node.wsUrl }] }]
+  const plans = ['free', 'pro'].map((id) => ({ id, tier: 'paid', seconds_quota: -1, monthly_quota: -1 }))
+  const config = basic({ nodeUrl: node.url, top: { upstreams, log: { level: 'info' }, plans } })
+  const gateway = await startGatewayProcess(config, { files: basicFiles, command: ['--trace-gc', '--trace-gc-nvp', 'core/main.ts'] })
+  onTestFinished(() => gateway.stop())
+  return gateway
+}
+
 test.each([
   ['HTTP', callOverHttp],
   ['WebSocket', (gateway: GatewayProcess, calls: number) => callOverSockets(gateway, calls, 1)],
@@ -76,19 +91,19 @@ test.each([
 ] as const)(
   'calls over %s',
   async (_, call) => {
-    const node = await startScriptedSocketNode()
-    node.handlers.set('eth_blockNumber', result('"0x1"'))
-    onTestFinished(() => node.stop())
-    const upstreams = [{ id: 'eth', nodes: [{ url: node.url, ws_url: node.wsUrl }] }]
-    const plans = ['free', 'pro'].map((id) => ({ id, tier: 'paid', seconds_quota: -1, monthly_quota: -1 }))
-    const config = basic({ nodeUrl: node.url, top: { upstreams, log: { level: 'info' }, plans } })
-    const gateway = await startGatewayProcess(config, { files: basicFiles, command: ['--trace-gc', '--trace-gc-nvp', 'core/main.ts'] })
-    onTestFinished(() => gateway.stop())
+    const gateway = await startGatewayBefore('"0x1"')
     await call(gateway, CALLS)
-    const ratios = collections(gateway).map(({ promotion_ratio: ratio }) => ratio)
+    const ratios = collections(gateway, 's').map(({ promotion_ratio: ratio }) => ratio)
     const late = ratios.slice(ratios.length >> 1).toSorted((a, b) => a - b) // the first see what the process needed to start
     expect(late.length).toBeGreaterThan(2)
     expect(late[late.length >> 1]).toBeLessThan(5)
   },
   60_000,
 )
+
+test('large answers are let go of without a search of the whole heap for each', async () => {
+  const gateway = await startGatewayBefore(`"${'x'.repeat(8 * 1024 * 1024)}"`)
+  const before = collections(gateway, 'mc').length
+  await callOverHttp(gateway, LARGE_ANSWERS)
+  expect(collections(gateway, 'mc').length - before).toBeLessThan(LARGE_ANSWERS / 4)
+}, 60_000)
