@@ -18,7 +18,7 @@ const NOTHING = Buffer.alloc(0)
 
 export class Pieces {
   bytes = 0
-  /** The first piece, as it came; empty where there is none. */
+  /** The first piece, until the next one is pushed; empty where there is none. */
   first: Buffer = NOTHING
   private readonly announcedBytes: number
   private readonly keptLentBytes: number | undefined
@@ -38,11 +38,14 @@ export class Pieces {
   push(piece: Buffer): void {
     const at = this.bytes
     this.bytes += piece.length
-    if (this.count++ === 0) this.first = this.mayKeep(piece) ? piece : Buffer.from(piece)
-    else {
-      if (this.room.length < this.bytes) this.grow(at)
-      piece.copy(this.room, at)
+    const isFirst = this.count++ === 0
+    if (isFirst && piece.length >= this.announcedBytes) {
+      this.first = this.mayKeep(piece) ? piece : Buffer.from(piece)
+      return
     }
+    if (this.room.length < this.bytes) this.grow(at)
+    piece.copy(this.room, at)
+    if (isFirst) this.first = this.room.subarray(0, piece.length)
   }
 
   /** Whether it comes in crumbs, as nobody sends a document who wants it to be read. */
@@ -73,8 +76,12 @@ export class Pieces {
     const isAnnounced = announcedBytes >= bytes
     const size = isAnnounced ? Math.min(announcedBytes, bytes * GROWTH) : Math.max(bytes * BLIND_GROWTH, LEAST_BYTES)
     const room = Buffer.allocUnsafeSlow(size)
-    if (this.room === NOTHING) this.first.copy(room)
-    else this.room.copy(room, 0, 0, bytesSoFar)
+    const { room: before, first } = this
+    if (before === NOTHING) first.copy(room)
+    else {
+      before.copy(room, 0, 0, bytesSoFar)
+      ;(before.buffer as ArrayBuffer).transfer(0) // given back now: until the collector comes, many megabytes may have gathered
+    }
     this.room = room
   }
 }
