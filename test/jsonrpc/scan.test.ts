@@ -199,20 +199,69 @@ describe('in pieces', () => {
   })
 })
 
-test('a long string is read in words, wherever it begins and whatever ends it', () => {
-  for (const [ending, isEnd] of [
-    ['"', true],
-    ['\\"', false],
-    ['\n', false],
-    ['\0', false],
-    ['\u007f"', true],
-    ['\u00ff"', true],
-  ] as const) {
-    for (let start = 0; start < 8; start++) {
-      for (let length = 600; length < 609; length++) {
-        const text = `${' '.repeat(start)}"${'é'.repeat(8)}${'x'.repeat(length)}${ending}`
-        expect(skipValue(Buffer.from(text), start, 0)).toBe(isEnd ? Buffer.byteLength(text) : SYNTAX)
+describe('what is large', () => {
+  function scanCut(scan: ValueScan, bytes: Buffer, maxDepth: number, maxValues: number, length: number): number {
+    scan.begin(maxDepth, maxValues)
+    for (let at = 0; at < bytes.length; at += length) {
+      const end = scan.scan(bytes.subarray(at, at + length), 0)
+      if (end !== MORE) return end < 0 ? end : at + end
+    }
+    return scan.finish(bytes.length)
+  }
+
+  const flaw = fc.tuple(fc.double({ min: 0, max: 1, noNaN: true }), fc.constantFrom('"', '\\', ',', ':', '{', ']', ' ', '\n', '1', '\0'))
+
+  test('has the same answer in the machine, with and without flaws, in pieces of any size', () => {
+    const few = fc.constantFrom(Infinity, 10, 1000)
+    fc.assert(
+      fc.property(fc.json({ maxDepth: 4 }), fc.option(flaw), few, few, fc.integer({ min: 1025, max: 9000 }), (item, flaw, maxDepth, maxValues, length) => {
+        const bytes = Buffer.from(`[${Array.from({ length: Math.ceil(12_000 / (item.length + 1)) }, () => item).join(',')}]`)
+        if (flaw !== null) bytes.write(flaw[1], Math.floor(flaw[0] * bytes.length))
+        // Pieces of 1000 bytes are too small for the machine.
+        const [small, cut, whole] = [1000, length, Infinity].map((length) => {
+          const scan = new ValueScan()
+          const end = scanCut(scan, bytes, maxDepth, maxValues, length)
+          return { end, values: end < 0 ? undefined : scan.values }
+        })
+        expect(cut).toEqual(small)
+        expect(whole).toEqual(small)
+      }),
+      { numRuns: 1000 },
+    )
+  })
+
+  test('a long string ends where it ends, wherever it begins', () => {
+    for (const [ending, isEnd] of [
+      ['"', true],
+      ['\\"', false],
+      ['\n', false],
+      ['\0', false],
+      ['\u007f"', true],
+      ['\u00ff"', true],
+      ['\u0020!#"', true],
+    ] as const) {
+      for (let start = 0; start < 16; start++) {
+        for (let length = 1000; length < 1060; length++) {
+          const text = `${' '.repeat(start)}"${'é'.repeat(8)}${'x'.repeat(length)}${ending}`
+          expect(skipValue(Buffer.from(text), start, 0)).toBe(isEnd ? Buffer.byteLength(text) : SYNTAX)
+        }
       }
     }
-  }
+  })
+
+  test('scans that take turns do not get into each other', () => {
+    const deep = Buffer.from('[{"a":'.repeat(2000) + '1' + '}]'.repeat(2000))
+    const flat = Buffer.from(`[${'[1,"a"],'.repeat(2000)}2]`)
+    const scans = [deep, flat].map((bytes) => ({ bytes, scan: new ValueScan(), at: 0, end: MORE as number }))
+    for (const { scan } of scans) scan.begin(MAX_SCAN_DEPTH)
+    while (scans.some(({ end }) => end === MORE)) {
+      for (const turn of scans.filter(({ end }) => end === MORE)) {
+        const end = turn.scan.scan(turn.bytes.subarray(turn.at, turn.at + 3000), 0)
+        turn.end = end < 0 ? end : turn.at + end
+        turn.at += 3000
+      }
+    }
+    expect(scans.map(({ end }) => end)).toEqual([deep.length, flat.length])
+    expect(scans.map(({ scan }) => scan.values)).toEqual([4001, 6002])
+  })
 })
