@@ -10,7 +10,7 @@ const MIN_PIECE_BYTES = 32
 /** The least that is taken for several pieces. */
 const LEAST_BYTES = 16_384
 /** By how much more is taken than has come: whoever announces much and sends little is believed little. */
-const GROWTH = 4
+const GROWTH = 16
 /** The same where nothing was announced. */
 const BLIND_GROWTH = 2
 
