@@ -5,7 +5,6 @@
  */
 import { machine } from './scan/machine.ts'
 import {
-  ACT_CLOSE_ARRAY,
   ACT_CLOSE_OBJECT,
   ACT_COMMA,
   ACT_END,
@@ -111,39 +110,29 @@ export class ValueScan {
         if (next === IN_STRING || next === IN_NAME) at = skipPlain(bytes, at, end)
         continue
       }
-      switch (next) {
-        case ACT_END_NUMBER:
-          at--
-          if (depth === 0) return this.ended(at, values)
-          state = AFTER_VALUE
-          continue
-        case ACT_COMMA:
-          if (depth === 0) return this.ended(at - 1, values) // of a number
-          if (++values > maxValues) return TOO_MANY
-          state = stack[depth] === IN_OBJECT ? AT_NAME : AT_VALUE
-          continue
-        case ACT_OPEN_OBJECT:
-        case ACT_OPEN_ARRAY:
-          if (++depth > maxDepth) return TOO_DEEP
-          if (depth === stack.length) stack = this.grow()
-          stack[depth] = next === ACT_OPEN_OBJECT ? IN_OBJECT : IN_ARRAY
-          state = next === ACT_OPEN_OBJECT ? AT_FIRST_NAME : AT_FIRST
-          values++ // the first in it
-          continue
-        case ACT_CLOSE_OBJECT:
-        case ACT_CLOSE_ARRAY:
+      if (next === ACT_COMMA) {
+        if (depth === 0) return this.ended(at - 1, values) // of a number
+        if (++values > maxValues) return TOO_MANY
+        state = stack[depth] === IN_OBJECT ? AT_NAME : AT_VALUE
+      } else if (next === ACT_OPEN_OBJECT || next === ACT_OPEN_ARRAY) {
+        if (++depth > maxDepth) return TOO_DEEP
+        if (depth === stack.length) stack = this.grow()
+        stack[depth] = next === ACT_OPEN_OBJECT ? IN_OBJECT : IN_ARRAY
+        state = next === ACT_OPEN_OBJECT ? AT_FIRST_NAME : AT_FIRST
+        values++ // the first in it
+      } else if (next === ACT_WRONG) {
+        return SYNTAX
+      } else {
+        if (next === ACT_END_NUMBER) at--
+        else if (next !== ACT_END) {
           if (depth === 0) return this.ended(at - 1, values) // of a number
           if ((stack[depth] === IN_OBJECT) !== (next === ACT_CLOSE_OBJECT)) return SYNTAX
           if (state === AT_FIRST || state === AT_FIRST_NAME) values-- // there was none
           depth--
-          break
-        case ACT_END:
-          break
-        default:
-          return SYNTAX
+        }
+        state = AFTER_VALUE
+        if (depth === 0) return this.ended(at, values)
       }
-      state = AFTER_VALUE
-      if (depth === 0) return this.ended(at, values)
     }
     this.state = state
     this.depth = depth

@@ -42,8 +42,8 @@ export const ACT_END_NUMBER = 71
 export const IN_ARRAY = 0
 export const IN_OBJECT = 1
 
-// Where the loop in AssemblyScript has what in its memory, of which it takes two pages of 64 KiB.
-export const TABLE_AT = 0
+// Where the loop in AssemblyScript has what in its memory, of which it takes two pages of 64 KiB. Its constants come first.
+export const TABLE_AT = 4096
 /** State, depth and values, as signed words. */
 export const REGISTERS_AT = 24_576
 export const STACK_AT = 32_768
