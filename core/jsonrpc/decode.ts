@@ -5,6 +5,7 @@
  */
 import { isAscii, isUtf8 } from 'node:buffer'
 import { RpcFault, RpcRequest } from './frame.ts'
+import { findMethod, readMethod } from './methods.ts'
 import { Names } from './names.ts'
 import {
   CLOSE_BRACE,
@@ -25,6 +26,7 @@ import {
 } from './scan.ts'
 import { fromWire, jsonWire } from './wire.ts'
 import type { DecodeLimits, Frame } from './frame.ts'
+import type { Method } from './methods.ts'
 import type { Wire } from './wire.ts'
 
 /** How a decoder reads. */
@@ -128,7 +130,7 @@ class Reader {
 
   private members(maxDepth: number): Members | undefined {
     const { bytes, text } = this
-    const members: Members = { jsonrpc: '', id: '', method: '', params: '', wrong: undefined, hasTwoIds: false }
+    const members: Members = { jsonrpc: '', id: '', method: '', params: '', known: undefined, wrong: undefined, hasTwoIds: false }
     this.at = skipSpace(bytes, this.at + 1)
     if (byteAt(bytes, this.at) === CLOSE_BRACE) {
       this.at++
@@ -142,9 +144,11 @@ class Reader {
       this.at = skipSpace(bytes, nameEnd)
       if (byteAt(bytes, this.at++) !== COLON) return this.spoiled(NOT_JSON)
       this.at = skipSpace(bytes, this.at)
+      const name = NAMES.find(bytes, nameAt, nameEnd - 1)
+      const valueAt = this.at
       const value = this.value(maxDepth - 1)
       if (value === undefined) return undefined
-      const name = NAMES.find(bytes, nameAt, nameEnd - 1)
+      if (name === 'method') members.known = findMethod(bytes, valueAt, this.at)
       if (name === undefined) judgeUnknown(text.slice(nameAt, nameEnd - 1), members, this.options.strict)
       else place(members, name, value)
       this.at = skipSpace(bytes, this.at)
@@ -180,6 +184,8 @@ interface Members {
   id: Wire
   method: Wire
   params: Wire
+  /** The method, where it was read lately. */
+  known: Method | undefined
   /** The first thing wrong with the members, as [why, problem]. */
   wrong: readonly [string, string] | undefined
   hasTwoIds: boolean
@@ -247,14 +253,20 @@ function toEntry(members: Members, isAscii: boolean, options: DecodeOptions): Rp
   const opener = params.charCodeAt(0)
   if (params !== '' && opener !== OPEN_BRACKET && opener !== OPEN_BRACE) return invalid(id, 'bad-params', 'params must be an array or an object')
 
-  const isPlain = !methodText.includes('\\')
-  const quoted = methodText.slice(1, -1)
-  const method = isPlain ? (isAscii ? quoted : fromWire(quoted)) : (JSON.parse(fromWire(methodText)) as string)
-  if (method === '') return invalid(id, 'bad-method', 'method must not be empty')
+  const known = members.known ?? methodOf(methodText, isAscii)
+  if (known.name === '') return invalid(id, 'bad-method', 'method must not be empty')
   // Readers do not agree on half a pair: Go makes it U+FFFD, serde refuses it, JavaScript keeps it.
-  if (!isPlain && !method.isWellFormed()) return invalid(id, 'bad-method', 'method must not hold half a surrogate pair')
-  if (method.length > options.maxMethodLength) return invalid(id, 'method-too-long', `method is longer than ${options.maxMethodLength} characters`)
-  return new RpcRequest(source === '' ? undefined : source, method, isPlain ? methodText : jsonWire(method), params === '' ? undefined : params)
+  if (members.known === undefined && !known.name.isWellFormed()) return invalid(id, 'bad-method', 'method must not hold half a surrogate pair')
+  if (known.name.length > options.maxMethodLength) return invalid(id, 'method-too-long', `method is longer than ${options.maxMethodLength} characters`)
+  return new RpcRequest(source === '' ? undefined : source, known.name, known.text, params === '' ? undefined : params)
+}
+
+function methodOf(text: Wire, isAscii: boolean): Method {
+  if (text.includes('\\')) {
+    const name = JSON.parse(fromWire(text)) as string
+    return { name, text: jsonWire(name) }
+  }
+  return isAscii ? readMethod(text) : { name: fromWire(text.slice(1, -1)), text }
 }
 
 function isId(source: Wire): boolean {
