@@ -1,6 +1,6 @@
 /** The session behind the plugins' view of it: one HTTP request, or one WebSocket connection. */
 import { consumer, network, tier } from '../plugin/slots.ts'
-import { isHeader } from '../plugin/headers.ts'
+import { isAnswerHeader } from '../plugin/headers.ts'
 import { HeaderList } from './header-list.ts'
 import type { Consumer, Slot } from '../plugin/slots.ts'
 import type { Session, Traffic, UpstreamRequest } from '../plugin/session.ts'
@@ -160,7 +160,7 @@ export class LiveSession implements Session {
   }
 
   setHeader(name: string, value: string | number): void {
-    if (!isHeader(name, value)) throw new TypeError(`the header ${name} cannot be sent`)
+    if (!isAnswerHeader(name, value)) throw new TypeError(`the header ${name} cannot be sent`)
     this.responseHeaders.set(name, value)
   }
 

@@ -4,7 +4,7 @@
  */
 import { errors } from '../jsonrpc/errors.ts'
 import { RpcFault, RpcRequest } from '../jsonrpc/frame.ts'
-import { isHeader } from '../plugin/headers.ts'
+import { isAnswerHeader } from '../plugin/headers.ts'
 import type { Frame } from '../jsonrpc/frame.ts'
 import type { Draw } from '../plugin/budget.ts'
 import type { HttpAnswer, Outcome, Refusal } from '../plugin/outcome.ts'
@@ -71,5 +71,5 @@ function isStatus(status: unknown): boolean {
 }
 
 function areHeaders(headers: unknown): boolean {
-  return Object.entries(headers as object).every(([name, value]) => isHeader(name, value))
+  return Object.entries(headers as object).every(([name, value]) => isAnswerHeader(name, value))
 }

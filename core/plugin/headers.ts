@@ -4,18 +4,30 @@
 const NAME = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/
 const VALUE = /^[\t\x20-\x7e\x80-\xff]*$/
 
-/** Names that were found good: plugins set the same few on every answer. */
-const goodNames = new Set<string>()
-const MAX_GOOD_NAMES = 256
+/** What frames an answer, or is said by whoever writes it (RFC 9110 section 7.6.1, RFC 9112 section 6). */
+const FRAMING = new Set(['connection', 'content-length', 'date', 'keep-alive', 'proxy-connection', 'te', 'trailer', 'transfer-encoding', 'upgrade'])
 
-function isName(name: string): boolean {
-  if (goodNames.has(name)) return true
-  if (!NAME.test(name)) return false
-  if (goodNames.size < MAX_GOOD_NAMES) goodNames.add(name)
-  return true
-}
+/** Names that were found good for answers: plugins set the same few on every one. */
+const answerNames = new Set<string>()
+const MAX_ANSWER_NAMES = 256
 
 /** Whether a header can be sent. */
 export function isHeader(name: string, value: unknown): boolean {
-  return isName(name) && (typeof value === 'number' || (typeof value === 'string' && VALUE.test(value)))
+  return NAME.test(name) && isValue(value)
+}
+
+/** Whether a plugin may set a header on answers. */
+export function isAnswerHeader(name: string, value: unknown): boolean {
+  return isAnswerName(name) && isValue(value)
+}
+
+function isAnswerName(name: string): boolean {
+  if (answerNames.has(name)) return true
+  if (!NAME.test(name) || FRAMING.has(name.toLowerCase())) return false
+  if (answerNames.size < MAX_ANSWER_NAMES) answerNames.add(name)
+  return true
+}
+
+function isValue(value: unknown): boolean {
+  return typeof value === 'number' || (typeof value === 'string' && VALUE.test(value))
 }

@@ -43,7 +43,10 @@ export interface Session {
 
   get<T>(slot: Slot<T, 'session'>): T | undefined
   set<T>(slot: Slot<T, 'session'>, value: T): void
-  /** Sets a header of the HTTP answer (on a WebSocket: of the 101). Later values replace earlier ones. */
+  /**
+   * Sets a header of the HTTP answer (on a WebSocket: of the 101). Later values replace earlier ones. Throws a TypeError for what cannot
+   * be sent, and for what is the gateway's to say: Date, and what frames an answer or ends a connection.
+   */
   setHeader(name: string, value: string | number): void
   /** The session's right to exist ends at this epoch millisecond: a WebSocket is then closed with 4401. */
   expireAt(epochMs: number): void

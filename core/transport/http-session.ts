@@ -11,6 +11,7 @@ import { errors } from '../jsonrpc/errors.ts'
 import { Pieces } from '../jsonrpc/pieces.ts'
 import { afterTurn } from '../plugin/after-turn.ts'
 import { refuse } from '../plugin/outcome.ts'
+import { writeLastingHead } from './answer-head.ts'
 import { compressed, wantsGzip } from './compress.ts'
 import { edge } from './edge.ts'
 import { endLingering } from './linger.ts'
@@ -26,6 +27,9 @@ import type { BodyTaker, HttpRequest } from './http-request.ts'
 import type { TransportLimits } from './limits.ts'
 
 const JSON_TYPE = /^application\/(?:json|json-rpc|jsonrequest)\s*(?:;|$)/i
+
+/** An answer with one of these has no body, whatever a plugin says (RFC 9110 section 15): node:http leaves it out. */
+const BODILESS = new Set([204, 304])
 
 /** What a client has to take of an answer in a second, beside the write timeout. */
 const MIN_READ_BYTES_PER_S = 65_536
@@ -217,7 +221,8 @@ export class HttpSession implements BodyTaker {
       connection.isEnding = true
       response.shouldKeepAlive = false
     }
-    if (response.shouldKeepAlive && this.request.httpVersion === '1.1') all.set('Keep-Alive', connection.keepAlive)
+    const isLasting = response.shouldKeepAlive && this.request.httpVersion === '1.1'
+    if (isLasting) all.set('Keep-Alive', connection.keepAlive)
     if (document === undefined) {
       response.writeHead(status, all.flat)
       response.end()
@@ -230,7 +235,8 @@ export class HttpSession implements BodyTaker {
       if (compressed(document, this.limits.compressOverBytes, status, all, response)) return this.limitWriting(documentBytes(document))
     }
     all.set('Content-Length', documentBytes(document))
-    response.writeHead(status, all.flat)
+    if (isLasting && !BODILESS.has(status)) writeLastingHead(response, status, all)
+    else response.writeHead(status, all.flat)
     if (typeof document === 'string') response.end(document, 'latin1')
     else {
       for (const piece of document) response.write(piece, 'latin1')

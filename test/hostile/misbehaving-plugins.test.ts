@@ -2,9 +2,11 @@
  * Plugins that break the contract, in every phase and every way: what guards or bills refuses, what observes is passed over,
  * either is counted, no other check is skipped, and no exception gets out of a request.
  */
+import { once } from 'node:events'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { consumer, cost, definePlugin, draw, refuse } from '#plugin'
 import { plugins } from '../../plugins/index.ts'
+import { RawHttp } from '../support/raw-http.ts'
 import { RawWebSocket, OPCODE, frame } from '../support/raw-web-socket.ts'
 import { basic, basicFiles, startTestGateway } from '../support/gateway.ts'
 import { startScriptedNode } from '../support/scripted-node.ts'
@@ -102,6 +104,7 @@ const wrongAnswers: Record<string, unknown> = {
   'a refusal without a word': { kind: 'refusal', name: 'blocked' },
   'a refusal with status 99': refuse('blocked', 'x', { status: 99 }),
   'a refusal with a header that cannot be sent': refuse('blocked', 'x', { headers: { 'X-Y': 'a\r\nb' } }),
+  'a refusal with a header that frames its answer': refuse('blocked', 'x', { headers: { 'content-length': '1' } }),
   'a refusal with a header of no name': refuse('blocked', 'x', { headers: { '': 'a' } }),
   'a refusal whose message is an object': { kind: 'refusal', name: 'blocked', why: 'x', message: { toString: boom } },
   'a refusal whose price is no number': { kind: 'refusal', name: 'blocked', why: 'x', cu: 1n },
@@ -207,6 +210,7 @@ describe('a plugin that reaches too far', () => {
   test.each<[string, (session: Session) => void]>([
     ['a header that ends another', (session) => session.setHeader('X-Y', 'a\r\nSet-Cookie: b')],
     ['a header beyond latin-1', (session) => session.setHeader('X-Y', '€')],
+    ['a header that ends the connection', (session) => session.setHeader('Connection', 'close')],
     ['a header of no name', (session) => session.setHeader('X Y', 'a')],
     ['an end at no moment', (session) => session.expireAt(NaN)],
     ['a caller that is nobody', (session) => session.set(consumer, undefined as never)],
@@ -332,4 +336,20 @@ describe('in push', () => {
     await expect.poll(() => gateways.refuse!.metric('tollgate_pushes_total', { outcome: 'dropped' })).toBe(dropped + 1)
     client.end()
   })
+})
+
+test.each([204, 304])('a refusal with status %i, which has no body, leaves the connection in step', async (status) => {
+  const client = await RawHttp.connect(Number(new URL(gateways.refuse!.url).port))
+  const post = `POST /eth HTTP/1.1\r\nHost: a\r\napikey: free-key\r\nContent-Length: ${CALL.length}\r\n\r\n${CALL}`
+  const heard: string[] = []
+  client.socket.on('data', (bytes: Buffer) => heard.push(bytes.toString('latin1')))
+  hooks = { access: () => refuse('blocked', 'x', { status }) }
+  client.send(post)
+  await once(client.socket, 'data')
+  hooks = {}
+  client.send(post)
+  await once(client.socket, 'data')
+  client.socket.destroy()
+  expect(heard.map((text) => /^HTTP\/1\.1 (\d+) [^{]*/.exec(text)![0].endsWith('\r\n\r\n') && text.slice(9, 12))).toEqual([String(status), '200'])
+  expect(heard[0]).not.toContain('{')
 })
