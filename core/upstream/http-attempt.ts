@@ -121,7 +121,7 @@ export class HttpAttempt implements Applicant, BodyReader, Dated {
   }
 
   head({ status, framing, encoding, retryAfter, date }: ResponseHead): void {
-    this.progressAt = this.terms.monotonicMs()
+    this.progressAt = this.connection!.readAtMs
     this.status = status
     if (status === 429 || status === 503) this.retryAfterMs = retryAfterMs(retryAfter, date)
     const isGzip = encoding === 'gzip' || encoding === 'x-gzip'
@@ -133,7 +133,7 @@ export class HttpAttempt implements Applicant, BodyReader, Dated {
   }
 
   data(bytes: Buffer): void {
-    this.progressAt = this.terms.monotonicMs()
+    this.progressAt = this.connection!.readAtMs
     this.turnBytes += bytes.length
     if (this.answerBody?.push(bytes) === false) this.connection?.pause()
     else if (this.turnBytes >= TURN_BYTES) this.letOthers()

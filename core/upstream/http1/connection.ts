@@ -30,8 +30,8 @@ export interface ResponseReader {
 
 /** Whose connection it is. */
 export interface ConnectionOwner {
-  /** It can take another request. */
-  freed(connection: Connection): void
+  /** It can take another request. In monotonic milliseconds it is `nowMs`. */
+  freed(connection: Connection, nowMs: number): void
   /** Once. */
   lost(connection: Connection): void
 }
@@ -39,6 +39,8 @@ export interface ConnectionOwner {
 export class Connection {
   /** When it was last used, in monotonic milliseconds; for the owner. */
   idleSinceMs = 0
+  /** When the bytes arrived that its reader is told of, in monotonic milliseconds. */
+  readAtMs = 0
   /** For how long the node keeps it idle, where it has said so. */
   keptMs: number | undefined
   private readonly socket: Socket
@@ -106,8 +108,9 @@ export class Connection {
     this.socket.resume()
   }
 
-  /** Takes what has arrived, which is overwritten afterwards. */
-  received(bytes: Buffer): void {
+  /** Takes what has arrived, which is overwritten afterwards. In monotonic milliseconds it is `nowMs`. */
+  received(bytes: Buffer, nowMs: number): void {
+    this.readAtMs = nowMs
     let rest: Buffer | undefined = bytes
     while (rest !== undefined && rest.length > 0) {
       if (this.reader === undefined) return this.abort() // nobody asked
@@ -173,7 +176,7 @@ export class Connection {
     if (reader === undefined) return
     this.reader = this.response = this.chunks = undefined
     if (this.socket.isPaused()) this.socket.resume()
-    if (response!.isKept && !hasMore && this.socket.writable) this.owner.freed(this)
+    if (response!.isKept && !hasMore && this.socket.writable) this.owner.freed(this, this.readAtMs)
     else this.abort()
     reader.ended()
   }

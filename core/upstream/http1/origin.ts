@@ -75,9 +75,8 @@ export class Origin implements ConnectionOwner {
     for (const connection of this.connections) connection.abort()
   }
 
-  freed(connection: Connection): void {
+  freed(connection: Connection, nowMs: number): void {
     let next: Applicant | undefined
-    const nowMs = this.options.monotonicMs()
     while ((next = this.waiting.shift()) !== undefined) if (next.connected(connection, nowMs)) return
     if (this.isClosing) return connection.cut()
     connection.idleSinceMs = nowMs
@@ -94,7 +93,7 @@ export class Origin implements ConnectionOwner {
     const isStale = !this.mayIdle(connection, nowMs - connection.idleSinceMs)
     if (isStale) connection.cut()
     if (isStale || !connection.isUsable) this.apply(applicant, nowMs)
-    else if (!applicant.connected(connection, nowMs)) this.freed(connection)
+    else if (!applicant.connected(connection, nowMs)) this.freed(connection, nowMs)
   }
 
   private wait(applicant: Applicant): void {
@@ -114,9 +113,9 @@ export class Origin implements ConnectionOwner {
         if (error !== undefined) return this.notConnected(error)
         connection = new Connection(socket, this)
         this.connections.add(connection)
-        this.freed(connection)
+        this.freed(connection, this.options.monotonicMs())
       },
-      (bytes) => connection?.received(bytes),
+      (bytes) => connection?.received(bytes, this.options.monotonicMs()),
     )
   }
 
