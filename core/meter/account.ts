@@ -38,6 +38,8 @@ type Mode = 'leased' | 'exact' | 'alone'
 
 export class Account implements Count {
   readonly of: BudgetName
+  /** What its store calls it, once that has been worked out. */
+  storeKey: string | undefined
   readonly #holder: AccountHolder
   /** What this process spent in the window; of a cycle what all spent, as far as is known. */
   readonly #own: Count

@@ -35,7 +35,7 @@ export interface ClientEvents {
   lost(error: Error | undefined): void
 }
 
-type Runner = Record<ScriptName, (keys: number, ...keysAndWords: string[]) => Promise<string>>
+type Runner = Record<`${ScriptName}Buffer`, (keys: number, ...keysAndWords: string[]) => Promise<Buffer>>
 
 /** Connects, and goes on doing so until it is closed. */
 export function connectRedis(spec: RedisSpec, events: ClientEvents): RedisClient {
@@ -51,15 +51,31 @@ export function connectRedis(spec: RedisSpec, events: ClientEvents): RedisClient
     isCluster: spec.kind === 'cluster',
     run(script, keys, args) {
       gather()
-      return runner[script](keys.length, ...keys, args.join(' ')).then(numbersIn)
+      return runner[`${script}Buffer`](keys.length, ...keys, args.join(' ')).then(numbersIn)
     },
     close: () => client.disconnect(),
   }
 }
 
-/** The numbers of an answer, each followed by a space. */
-function numbersIn(answer: string): number[] {
-  return answer.trimEnd().split(' ').map(Number)
+const SPACE = 0x20
+const MINUS = 0x2d
+const ZERO = 0x30
+
+/** The whole numbers of an answer, each followed by a space: a dozen for each call. To make a text of each first costs four times as much. */
+function numbersIn(answer: Buffer): number[] {
+  const numbers: number[] = []
+  let sign = 1
+  let number = 0
+  for (let at = 0; at < answer.length; at++) {
+    const c = answer[at]!
+    if (c === SPACE) {
+      numbers.push(sign * number)
+      sign = 1
+      number = 0
+    } else if (c === MINUS) sign = -1
+    else number = number * 10 + c - ZERO
+  }
+  return numbers
 }
 
 /** Connects to the nodes of a cluster before anything is asked of them: it would connect with the first command, and refuse those that come meanwhile. */

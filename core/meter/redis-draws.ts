@@ -21,11 +21,20 @@ export interface Pull {
   isTaken: boolean
 }
 
-/** What a frame draws on under one tag: by call, the pulls in order. */
+/** What a call draws on under one tag, in order. */
+export interface CallPulls {
+  /** The position of the call. */
+  readonly call: number
+  readonly pulls: readonly Pull[]
+  /** The position of the draw that blocked it, or -1. */
+  blockedAt: number
+}
+
+/** What a frame draws on under one tag, in the order of its calls. */
 export interface Part<Frame> {
   readonly frame: Frame
   readonly together: boolean
-  readonly calls: ReadonlyMap<number, readonly Pull[]>
+  readonly calls: readonly CallPulls[]
 }
 
 /** One run of the script. */
@@ -39,8 +48,8 @@ export class Batch<Frame> {
 
   add(part: Part<Frame>): void {
     this.parts.push(part)
-    this.#frames.push(part.together ? 1 : 0, part.calls.size)
-    for (const pulls of part.calls.values()) {
+    this.#frames.push(part.together ? 1 : 0, part.calls.length)
+    for (const { pulls } of part.calls) {
       this.#frames.push(pulls.length)
       this.size += pulls.length
       for (const { account, units, limit } of pulls) this.#frames.push(this.#position(account), isAmount(units) ? units : -1, limitArgument(limit))
@@ -51,26 +60,27 @@ export class Batch<Frame> {
     return [...this.#budgets, this.parts.length, ...this.#frames]
   }
 
-  /** Reads an answer: how every pull came out, and by call of every part where it was blocked, or -1. */
-  read(reply: readonly number[]): readonly ReadonlyMap<number, number>[] {
+  /** Reads an answer: how every pull came out, and where each call was blocked. */
+  read(reply: readonly number[]): void {
     let at = 1
-    return this.parts.map(({ together, calls }) => {
-      const blocked = new Map<number, number>()
-      for (const [call, pulls] of calls) blocked.set(call, pulls[reply[at++]!]?.at ?? -1)
-      const isRefused = together && [...blocked.values()].some((position) => position >= 0)
-      for (const [call, pulls] of calls) {
+    for (const { together, calls } of this.parts) {
+      let isRefused = false
+      for (const one of calls) {
+        one.blockedAt = one.pulls[reply[at++]!]?.at ?? -1
+        if (together && one.blockedAt >= 0) isRefused = true
+      }
+      for (const { pulls, blockedAt } of calls) {
         for (const pull of pulls) {
           pull.standing = standingAt(reply, at)
-          pull.isTaken = !isRefused && blocked.get(call) === -1
+          pull.isTaken = !isRefused && blockedAt === -1
           at += STANDING_SIZE
         }
       }
-      return blocked
-    })
+    }
   }
 
   #position(account: Account): number {
-    const key = redisKey(account.of)
+    const key = (account.storeKey ??= redisKey(account.of))
     let position = this.#positions.get(key)
     if (position === undefined) {
       position = this.keys.push(key)

@@ -15,7 +15,7 @@ import type { Draw } from '../plugin/budget.ts'
 import type { Meter } from '../pipeline/ports.ts'
 import type { Account } from './account.ts'
 import type { Ledger } from './ledger.ts'
-import type { Part, Pull } from './redis-draws.ts'
+import type { CallPulls, Part, Pull } from './redis-draws.ts'
 import type { RedisLink } from './redis-link.ts'
 import type { FrameCounts } from './store-metrics.ts'
 
@@ -32,6 +32,12 @@ interface Frame {
   /** Parts that are not answered yet. */
   open: number
   isLost: boolean
+}
+
+/** What a frame draws on under one tag, while it is put together. */
+interface GroupPart extends Part<Frame> {
+  readonly group: string
+  readonly calls: (CallPulls & { readonly pulls: Pull[] })[]
 }
 
 export class RedisMeter implements Meter {
@@ -84,9 +90,10 @@ export class RedisMeter implements Meter {
     const batches = new Map<string, Batch<Frame>>()
     for (const frame of this.#waiting) {
       const parts = this.#parts(frame)
-      frame.open = parts.size
+      frame.open = parts.length
       if (frame.open === 0) this.#finish(frame)
-      for (const [group, part] of parts) {
+      for (const part of parts) {
+        const { group } = part
         let batch = batches.get(group)
         if (batch === undefined) batches.set(group, (batch = new Batch()))
         batch.add(part)
@@ -100,33 +107,33 @@ export class RedisMeter implements Meter {
   }
 
   /** What a frame draws on, by what may go into one script. */
-  #parts(frame: Frame): ReadonlyMap<string, Part<Frame>> {
-    const parts = new Map<string, { frame: Frame; together: boolean; calls: Map<number, Pull[]> }>()
+  #parts(frame: Frame): readonly GroupPart[] {
+    const parts: GroupPart[] = []
     for (const pull of frame.pulls) {
       const group = this.#link.groupOf(pull.account.of.key)
-      let part = parts.get(group)
-      if (part === undefined) parts.set(group, (part = { frame, together: frame.together, calls: new Map() }))
-      const pulls = part.calls.get(pull.call)
-      if (pulls === undefined) part.calls.set(pull.call, [pull])
-      else pulls.push(pull)
+      let part = parts.find((one) => one.group === group)
+      if (part === undefined) parts.push((part = { group, frame, together: frame.together, calls: [] }))
+      const latest = part.calls.at(-1)
+      if (latest?.call === pull.call) latest.pulls.push(pull)
+      else part.calls.push({ call: pull.call, pulls: [pull], blockedAt: -1 })
     }
     return parts
   }
 
   #run(batch: Batch<Frame>): void {
     const hear = (reply: readonly number[] | undefined): void => {
-      const blocked = reply && batch.read(reply)
-      for (const [at, { frame }] of batch.parts.entries()) this.#hear(frame, blocked?.[at])
+      if (reply !== undefined) batch.read(reply)
+      for (const part of batch.parts) this.#hear(part, reply !== undefined)
     }
     this.#link.run('draw', batch.keys, batch.args, hear, (late) => this.#undo(batch, late))
   }
 
   /** Takes in where calls of a frame were blocked, or that this is not known. */
-  #hear(frame: Frame, blocked: ReadonlyMap<number, number> | undefined): void {
-    frame.isLost ||= blocked === undefined
-    for (const [call, position] of blocked ?? []) {
+  #hear({ frame, calls }: Part<Frame>, isKnown: boolean): void {
+    frame.isLost ||= !isKnown
+    for (const { call, blockedAt } of calls) {
       const before = frame.verdicts[call]!
-      if (position >= 0 && (before < 0 || position < before)) frame.verdicts[call] = position
+      if (blockedAt >= 0 && (before < 0 || blockedAt < before)) frame.verdicts[call] = blockedAt
     }
     if (--frame.open > 0) return
     this.#record(frame)
@@ -163,9 +170,11 @@ export class RedisMeter implements Meter {
   #undo(batch: Batch<Frame>, late: readonly number[]): void {
     batch.read(late)
     for (const { calls } of batch.parts) {
-      for (const pull of [...calls.values()].flat()) {
-        take(pull)
-        giveBack(pull)
+      for (const { pulls } of calls) {
+        for (const pull of pulls) {
+          take(pull)
+          giveBack(pull)
+        }
       }
     }
   }
