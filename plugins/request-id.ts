@@ -3,7 +3,7 @@
  * over only when it is short and plain, for it will stand in logs.
  */
 import { randomUUID } from 'node:crypto'
-import { Type, definePlugin } from '#plugin'
+import { Type, definePlugin, isAnswerHeader } from '#plugin'
 
 const PLAIN = /^[A-Za-z0-9_.:-]{1,64}$/
 const UUID_LENGTH = 36
@@ -27,7 +27,8 @@ export default definePlugin({
   },
   examples: [{}, { header_name: 'X-Correlation-Id', include_in_response: false, algorithm: 'counter' }],
   onFault: 'pass',
-  create({ header_name: name, include_in_response: isIncluded, algorithm }) {
+  create({ header_name: name, include_in_response: isIncluded, algorithm }, host) {
+    if (isIncluded && !isAnswerHeader(name, '')) host.report('error', ['header_name'], "is the gateway's own to say on answers", 'choose another name')
     const header = name.toLowerCase()
     const isRandom = algorithm === 'uuid'
     return {

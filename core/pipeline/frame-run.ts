@@ -12,7 +12,7 @@ import { NO_ROOM, holdAnswers } from './hold-answers.ts'
 import { LiveCall } from './live-call.ts'
 import { ParamsReader } from './params.ts'
 import { outcomesOf, requestsOf } from './parts.ts'
-import { isClaim, isFrame, isOutcome, isRefusal } from './sound.ts'
+import { claimIn, frameIn, outcomeIn, refusalIn } from './sound.ts'
 import type { Payload } from '../jsonrpc/encode.ts'
 import type { Frame } from '../jsonrpc/frame.ts'
 import type { Draw } from '../plugin/budget.ts'
@@ -121,7 +121,7 @@ export class FrameRun implements FrameView {
   private decode(bytes: Uint8Array): Frame {
     const step = this.chain.decode
     try {
-      const frame = sound(step, 'decode', step.run(bytes), isFrame, this.pipeline)
+      const frame = sound(step, 'decode', step.run(bytes), frameIn, this.pipeline)
       if (frame !== undefined && 'entries' in frame) return frame
     } catch (error) {
       faulted(step, 'decode', error, this.pipeline)
@@ -143,13 +143,13 @@ export class FrameRun implements FrameView {
         }
         if (verdict === undefined) continue
         if (isPromise(verdict)) {
-          settle(step, 'access', verdict, isOutcome, this.pipeline, (late) => {
+          settle(step, 'access', verdict, outcomeIn, this.pipeline, (late) => {
             if (late !== undefined) judge(call, late, step.plugin)
             this.resume(() => this.access())
           })
           return
         }
-        const outcome = sound(step, 'access', verdict, isOutcome, this.pipeline)
+        const outcome = sound(step, 'access', verdict, outcomeIn, this.pipeline)
         if (outcome !== undefined) judge(call, outcome, step.plugin)
       }
       this.stepAt = 0
@@ -187,7 +187,7 @@ export class FrameRun implements FrameView {
       let named: ReturnType<typeof step.run>
       try {
         named = step.run(call)
-        if (named !== undefined) named = sound(step, 'charge', named, isClaim, this.pipeline)
+        if (named !== undefined) named = sound(step, 'charge', named, claimIn, this.pipeline)
       } catch (error) {
         named = faulted(step, 'charge', error, this.pipeline)
       }
@@ -223,7 +223,7 @@ export class FrameRun implements FrameView {
   private refusalOf(blocked: Draw): Refusal {
     const step = this.chain.charge.find(({ plugin }) => plugin === blocked.budget) ?? this.chain.charge[0]!
     try {
-      const refusal = sound(step, 'charge', blocked.refused(blocked), isRefusal, this.pipeline)
+      const refusal = sound(step, 'charge', blocked.refused(blocked), refusalIn, this.pipeline)
       if (refusal !== undefined) return refusal
     } catch (error) {
       faulted(step, 'charge', error, this.pipeline)
@@ -295,13 +295,13 @@ export class FrameRun implements FrameView {
         }
         if (replaced === undefined) continue
         if (isPromise(replaced)) {
-          settle(step, 'reply', replaced, isOutcome, this.pipeline, (late) => {
+          settle(step, 'reply', replaced, outcomeIn, this.pipeline, (late) => {
             if (late !== undefined) call.decide(late, step.plugin)
             this.resume(() => this.replyOn())
           })
           return
         }
-        const outcome = sound(step, 'reply', replaced, isOutcome, this.pipeline)
+        const outcome = sound(step, 'reply', replaced, outcomeIn, this.pipeline)
         if (outcome !== undefined) call.decide(outcome, step.plugin)
       }
       this.stepAt = 0

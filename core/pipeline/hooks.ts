@@ -18,8 +18,8 @@ export interface Asking {
   readonly sessions: Readonly<Record<'http' | 'ws', CounterHandle>>
 }
 
-/** What a phase may be answered with. */
-export type Test<T> = (value: unknown) => value is T
+/** Reads what a phase may be answered with; undefined where it is none. May throw. */
+export type Read<T> = (value: unknown) => T | undefined
 
 const FAULT = refuse('internal', 'plugin-fault')
 
@@ -37,9 +37,10 @@ export function isPromise<T>(value: T | Promise<T>): value is Promise<T> {
 }
 
 /** A hook's answer, where its phase may be answered so; else the plugin is at fault. */
-export function sound<T>(step: Step<unknown>, phase: Phase, value: unknown, isSound: Test<T>, asking: Asking): T | Refusal | undefined {
+export function sound<T>(step: Step<unknown>, phase: Phase, value: unknown, read: Read<T>, asking: Asking): T | Refusal | undefined {
   try {
-    if (isSound(value)) return value
+    const answer = read(value)
+    if (answer !== undefined) return answer
   } catch {
     // undefined, null, or an object that throws when it is looked at
   }
@@ -52,7 +53,7 @@ export function settle<T>(
   step: Step<unknown>,
   phase: Phase,
   promise: Promise<unknown>,
-  isSound: Test<T>,
+  read: Read<T>,
   asking: Asking,
   resume: (value: T | Refusal | undefined) => void,
 ): void {
@@ -66,7 +67,7 @@ export function settle<T>(
   const late = (): Refusal | undefined => faulted(step, phase, new Error(`no answer within ${asking.hookTimeoutMs} ms`), asking)
   const timer = setTimeout(() => finish(late), asking.hookTimeoutMs)
   promise.then(
-    (value) => finish(() => (value === undefined ? undefined : sound(step, phase, value, isSound, asking))),
+    (value) => finish(() => (value === undefined ? undefined : sound(step, phase, value, read, asking))),
     (error: unknown) => finish(() => faulted(step, phase, error, asking)),
   )
 }

@@ -3,7 +3,7 @@
  */
 import { consumer } from '../plugin/slots.ts'
 import { faulted, isPromise, observe, settle, sound } from './hooks.ts'
-import { isVerdict } from './sound.ts'
+import { verdictIn } from './sound.ts'
 import type { HttpAnswer, Refusal } from '../plugin/outcome.ts'
 import type { OpenStep } from './chain.ts'
 import type { Asking } from './hooks.ts'
@@ -50,13 +50,13 @@ function walk(session: LiveSession, steps: readonly OpenStep[], from: number, as
     }
     if (verdict === undefined) continue
     if (isPromise(verdict)) {
-      settle(step, 'open', verdict, isVerdict, asking, (late) => {
+      settle(step, 'open', verdict, verdictIn, asking, (late) => {
         if (late === undefined) walk(session, steps, at + 1, asking, done)
         else done(judge(session, step, late))
       })
       return
     }
-    const answer: Verdict = sound(step, 'open', verdict, isVerdict, asking)
+    const answer: Verdict = sound(step, 'open', verdict, verdictIn, asking)
     if (answer !== undefined) return done(judge(session, step, answer))
   }
   done(undefined)

@@ -1,6 +1,6 @@
 /** Subscription notifications on their way to a client: the push phase, metered like calls. */
 import { faulted, isPromise, sound } from './hooks.ts'
-import { isPushClaim } from './sound.ts'
+import { pushClaimIn } from './sound.ts'
 import type { Draw } from '../plugin/budget.ts'
 import type { Push } from '../plugin/define.ts'
 import type { Refusal } from '../plugin/outcome.ts'
@@ -15,7 +15,7 @@ export function admitPush(session: LiveSession, push: Push, pipeline: Pipeline):
     let named: ReturnType<typeof step.run> | Refusal
     try {
       named = step.run(push)
-      if (named !== undefined) named = sound(step, 'push', named, isPushClaim, pipeline)
+      if (named !== undefined) named = sound(step, 'push', named, pushClaimIn, pipeline)
     } catch (error) {
       named = faulted(step, 'push', error, pipeline)
     }

@@ -353,3 +353,40 @@ test.each([204, 304])('a refusal with status %i, which has no body, leaves the c
   expect(heard.map((text) => /^HTTP\/1\.1 (\d+) [^{]*/.exec(text)![0].endsWith('\r\n\r\n') && text.slice(9, 12))).toEqual([String(status), '200'])
   expect(heard[0]).not.toContain('{')
 })
+
+const CRLF = 'a\r\nSet-Cookie: b'
+/** Headers that are others when they are used than when they were looked at. */
+const shifty: Record<string, () => object> = {
+  'that are inherited': () => Object.create({ 'X-Y': CRLF }) as object,
+  'that are inherited and frame the answer': () => Object.create({ 'Transfer-Encoding': 'chunked' }) as object,
+  'of a getter': () => {
+    let looks = 0
+    return Object.defineProperty({}, 'X-Y', { enumerable: true, get: () => (++looks > 1 ? CRLF : 'a') })
+  },
+  'that are changed afterwards': () => {
+    const headers = { 'X-Y': 'a' }
+    queueMicrotask(() => (headers['X-Y'] = CRLF))
+    return headers
+  },
+}
+
+test.each(Object.entries(shifty))('headers %s are sent as they were looked at, or not at all', async (_, make) => {
+  const client = await RawHttp.connect(Number(new URL(gateways.refuse!.url).port))
+  const post = (more: string): string => `POST /eth HTTP/1.1\r\nHost: a\r\napikey: free-key\r\n${more}Content-Length: ${CALL.length}\r\n\r\n${CALL}`
+  for (const more of ['', 'Connection: close\r\n']) {
+    hooks = { access: () => refuse('blocked', 'x', { headers: make() as Record<string, string> }) }
+    const answered = await client.send(post(more)).answer()
+    expect(answered).toMatchObject({ status: 403 })
+    expect(answered!.headers).not.toHaveProperty('set-cookie')
+    expect(answered!.headers).not.toHaveProperty('transfer-encoding')
+  }
+  client.socket.destroy()
+})
+
+test('a status that is another one when it is used is sent as it was looked at', async () => {
+  let looks = 0
+  const status = { get: () => (++looks > 1 ? ('200 OK\r\nX: y' as unknown as number) : 403) }
+  hooks = { access: () => Object.defineProperty(refuse('blocked', 'x'), 'status', { enumerable: true, ...status }) }
+  const { status: seen } = await gateways.refuse!.post('/eth', CALL, KEY)
+  expect(seen).toBe(403)
+})

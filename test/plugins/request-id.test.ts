@@ -51,3 +51,9 @@ test('a WebSocket that is judged anew keeps its name', async () => {
   void plugin.open!(session)
   expect(session.requestId).toBe(name)
 })
+
+test.each(['Date', 'connection', 'Content-Length'])("a header that is the gateway's own to say is a fault of the configuration: %s", async (name) => {
+  const { problems } = await configure(plugins, `{ jsonrpc-var: {}, request-id: { header_name: ${name} } }`)
+  expect(problems).toEqual([expect.stringContaining("is the gateway's own to say")])
+  expect((await configure(plugins, `{ jsonrpc-var: {}, request-id: { header_name: ${name}, include_in_response: false } }`)).problems).toEqual([])
+})
