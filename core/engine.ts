@@ -9,7 +9,7 @@ export function tuneEngine(): void {
   // A call runs through many small functions. Four times as much of them becomes one, and a call costs 5 % less.
   setFlagsFromString('--max-inlined-bytecode-size=1000')
   setFlagsFromString('--max-inlined-bytecode-size-cumulative=4000')
-  // A large answer's bytes lie beside V8's heap, and are garbage as soon as they are sent. Counted as if they were in it, every answer of
-  // 10 MB had the whole heap searched for others to let go of.
+  // A large answer's bytes lie beside V8's heap, and are garbage as soon as they are sent. By themselves they have a small limit, for
+  // which each answer of 10 MB had the whole heap searched; counted together with the heap they have the heap's.
   setFlagsFromString('--external-memory-accounted-in-global-limit')
 }

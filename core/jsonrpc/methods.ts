@@ -31,10 +31,14 @@ export function findMethod(bytes: Uint8Array, at: number, end: number): Method |
 
 /** Reads a text that is ASCII and has no escapes, and remembers it. */
 export function readMethod(source: Wire): Method {
-  const bytes = Buffer.from(source, 'latin1')
-  const text = bytes.toString('latin1') // `source` is a part of a document, and would keep it
+  const { length } = source
+  if (length < MIN_BYTES || length > MAX_BYTES) return { name: source.slice(1, -1), text: source }
+  // Nothing that is remembered may be a part of something large: of a document, or of the memory that small buffers share.
+  const bytes = Buffer.allocUnsafeSlow(length)
+  bytes.write(source, 'latin1')
+  const text = bytes.toString('latin1')
   const method = { name: text.slice(1, -1), text, bytes }
-  if (bytes.length >= MIN_BYTES && bytes.length <= MAX_BYTES) places[placeOf(bytes, 0, bytes.length)] = method
+  places[placeOf(bytes, 0, length)] = method
   return method
 }
 

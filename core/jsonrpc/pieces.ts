@@ -1,5 +1,5 @@
 /**
- * A document while it arrives. A lone piece is not copied; several are copied together as they come, so that nothing is left
+ * A document while it arrives. A piece that is all of it is not copied; several are copied together as they come, so that nothing is left
  * to do for the last one, and a body that comes a byte at a time costs no more than its bytes.
  */
 
@@ -9,8 +9,9 @@ const MIN_PIECE_BYTES = 32
 
 /** The least that is taken for several pieces. */
 const LEAST_BYTES = 16_384
-/** By how much more is taken than has come: whoever announces much and sends little is believed little. */
-const GROWTH = 16
+/** By how much more is taken than has come: whoever announces much and sends little is believed little. A node is believed more. */
+const GROWTH = 4
+const LENT_GROWTH = 16
 /** The same where nothing was announced. */
 const BLIND_GROWTH = 2
 
@@ -34,12 +35,17 @@ export class Pieces {
     this.keptLentBytes = keptLentBytes
   }
 
+  /** What is set aside for it. */
+  get takenBytes(): number {
+    return Math.max(this.first.length, this.room.length)
+  }
+
   /** Takes a piece. */
   push(piece: Buffer): void {
     const at = this.bytes
     this.bytes += piece.length
     const isFirst = this.count++ === 0
-    if (isFirst && piece.length >= this.announcedBytes) {
+    if (isFirst && (this.keptLentBytes === undefined || piece.length >= this.announcedBytes)) {
       this.first = this.mayKeep(piece) ? piece : Buffer.from(piece)
       return
     }
@@ -74,7 +80,8 @@ export class Pieces {
   private grow(bytesSoFar: number): void {
     const { announcedBytes, bytes } = this
     const isAnnounced = announcedBytes >= bytes
-    const size = isAnnounced ? Math.min(announcedBytes, bytes * GROWTH) : Math.max(bytes * BLIND_GROWTH, LEAST_BYTES)
+    const growth = this.keptLentBytes === undefined ? GROWTH : LENT_GROWTH
+    const size = isAnnounced ? Math.min(announcedBytes, bytes * growth) : Math.max(bytes * BLIND_GROWTH, LEAST_BYTES)
     const room = Buffer.allocUnsafeSlow(size)
     const { room: before, first } = this
     if (before === NOTHING) first.copy(room)

@@ -55,7 +55,7 @@ export function skipSpace(bytes: Uint8Array, at: number): number {
   }
 }
 
-/** After so many bytes of a value the rest is the machine's, which takes half a microsecond to set up. */
+/** So many bytes of a value, and smaller pieces, are not worth setting the machine up, which takes half a microsecond. */
 const SOON_BYTES = 1024
 /** What the machine is given first, and how much more each time, so that little is copied for nothing where a value ends soon. */
 const FIRST_WINDOW_BYTES = 4096
@@ -90,7 +90,9 @@ export class ValueScan {
       return plainEnd
     }
     this.begin(maxDepth, maxValues)
-    return this.scan(bytes, at)
+    const soon = Math.min(bytes.length, at + SOON_BYTES)
+    const end = this.scanSmall(bytes, at, soon)
+    return end === MORE && soon < bytes.length ? this.scanLarge(bytes, soon) : end
   }
 
   /**
@@ -98,8 +100,11 @@ export class ValueScan {
    * more than `maxDepth` containers are open at once, or TOO_MANY when it holds more than `maxValues` values.
    */
   scan(bytes: Uint8Array, at: number): number {
+    return bytes.length - at > SOON_BYTES ? this.scanLarge(bytes, at) : this.scanSmall(bytes, at, bytes.length)
+  }
+
+  private scanSmall(bytes: Uint8Array, at: number, end: number): number {
     const table = TABLE
-    const end = Math.min(bytes.length, at + SOON_BYTES)
     const { maxDepth, maxValues } = this
     let { state, depth, values, stack } = this
     while (at < end) {
@@ -137,11 +142,10 @@ export class ValueScan {
     this.state = state
     this.depth = depth
     this.values = values
-    return end < bytes.length ? this.scanOn(bytes, end) : MORE
+    return MORE
   }
 
-  /** Goes on with what is large. */
-  private scanOn(bytes: Uint8Array, at: number): number {
+  private scanLarge(bytes: Uint8Array, at: number): number {
     machine.load(this.state, this.stack, this.depth)
     for (let size = FIRST_WINDOW_BYTES; at < bytes.length; size *= WINDOW_GROWTH) {
       const taken = machine.take(bytes, at, size)

@@ -74,20 +74,20 @@ export class AnswerBody {
 
   /** Counts and keeps a piece of what is read in the end; false when it is too much. */
   private keep(piece: Buffer): boolean {
-    const bytes = this.pieces.bytes + piece.length
-    this.heldBytes += piece.length
-    this.room.count(piece.length)
-    const why = bytes > this.capBytes ? 'too-large' : this.room.isTooFullFor(bytes) ? 'no-room' : undefined
-    if (why !== undefined) {
-      this.drop()
-      this.reader.bodyFailed(why)
-      return false
-    }
-    if (this.pieces.bytes > 0 && (!this.isGzip || this.gunzip !== undefined)) this.readOn(piece)
-    this.pieces.push(piece)
-    if (!this.pieces.isCrumbled) return true
+    const { pieces, room } = this
+    if (pieces.bytes + piece.length > this.capBytes) return this.refuse('too-large')
+    if (pieces.bytes > 0 && (!this.isGzip || this.gunzip !== undefined)) this.readOn(piece)
+    pieces.push(piece)
+    // What is set aside counts: a node may announce much and send little.
+    room.count(pieces.takenBytes - this.heldBytes)
+    this.heldBytes = pieces.takenBytes
+    if (room.isTooFullFor(pieces.bytes)) return this.refuse('no-room')
+    return pieces.isCrumbled ? this.refuse('crumbled') : true
+  }
+
+  private refuse(why: Why): false {
     this.drop()
-    this.reader.bodyFailed('crumbled')
+    this.reader.bodyFailed(why)
     return false
   }
 

@@ -5,6 +5,8 @@
  * calls for a sign of what is to come, and makes their objects in the old generation from then on.
  */
 import { once } from 'node:events'
+import { connect } from 'node:net'
+import { setTimeout as delay } from 'node:timers/promises'
 import { Agent, request } from 'undici'
 import { expect, onTestFinished, test } from 'vitest'
 import { WebSocket } from 'ws'
@@ -72,14 +74,14 @@ function text(id: number): string {
 }
 
 /** A gateway, and the node behind it that answers always the same. */
-async function startGatewayBefore(answer: string): Promise<GatewayProcess> {
+async function startGatewayBefore(answer: string, ...nodeArguments: readonly string[]): Promise<GatewayProcess> {
   const node = await startScriptedSocketNode()
   node.handlers.set('eth_blockNumber', result(answer))
   onTestFinished(() => node.stop())
   const upstreams = [{ id: 'eth', nodes: [{ url: node.url, ws_url: node.wsUrl }] }]
   const plans = ['free', 'pro'].map((id) => ({ id, tier: 'paid', seconds_quota: -1, monthly_quota: -1 }))
   const config = basic({ nodeUrl: node.url, top: { upstreams, log: { level: 'info' }, plans } })
-  const gateway = await startGatewayProcess(config, { files: basicFiles, command: ['--trace-gc', '--trace-gc-nvp', 'core/main.ts'] })
+  const gateway = await startGatewayProcess(config, { files: basicFiles, command: ['--trace-gc', '--trace-gc-nvp', ...nodeArguments, 'core/main.ts'] })
   onTestFinished(() => gateway.stop())
   return gateway
 }
@@ -106,4 +108,20 @@ test('large answers are let go of without a search of the whole heap for each', 
   const before = collections(gateway, 'mc').length
   await callOverHttp(gateway, LARGE_ANSWERS)
   expect(collections(gateway, 'mc').length - before).toBeLessThan(LARGE_ANSWERS / 4)
+}, 60_000)
+
+test('who announces much and sends little has no memory searched for: 2000 bodies of 60 000 bytes of an announced mebibyte', async () => {
+  const gateway = await startGatewayBefore('"0x1"', '--max-old-space-size=512')
+  const port = Number(new URL(gateway.url).port)
+  const body = Buffer.alloc(60_000, ' ')
+  for (let i = 0; i < 2000; i++) {
+    const socket = connect({ port, host: '127.0.0.1', localAddress: `127.0.0.${2 + (i % 6)}` }).on('error', () => undefined)
+    onTestFinished(() => void socket.destroy())
+    socket.write('POST /eth HTTP/1.1\r\nHost: a\r\nContent-Length: 1048576\r\n\r\n')
+    socket.write(body)
+    if (i % 50 === 49) await delay(20)
+  }
+  const before = collections(gateway, 'mc').length
+  await callOverHttp(gateway, 3000)
+  expect(collections(gateway, 'mc').length - before).toBeLessThan(20)
 }, 60_000)
