@@ -23,7 +23,7 @@ const SLOTS_REFRESH_MS = 10_000
 export interface RedisClient {
   /** Whether all keys of a script have to have one tag. */
   readonly isCluster: boolean
-  /** Runs a script with words that have no spaces in them; a Redis that does not know it is sent its text. Those of one turn of the loop are written at once. */
+  /** Runs a script with numbers and words; a Redis that does not know it is sent its text. Those of one turn of the loop are written at once. */
   run(script: ScriptName, keys: readonly string[], args: readonly (string | number)[]): Promise<number[]>
   close(): void
 }
@@ -35,7 +35,7 @@ export interface ClientEvents {
   lost(error: Error | undefined): void
 }
 
-type Runner = Record<`${ScriptName}Buffer`, (keys: number, ...keysAndWords: string[]) => Promise<Buffer>>
+type Runner = Record<`${ScriptName}Buffer`, (keys: number, ...keysAndList: string[]) => Promise<Buffer>>
 
 /** Connects, and goes on doing so until it is closed. */
 export function connectRedis(spec: RedisSpec, events: ClientEvents): RedisClient {
@@ -51,7 +51,7 @@ export function connectRedis(spec: RedisSpec, events: ClientEvents): RedisClient
     isCluster: spec.kind === 'cluster',
     run(script, keys, args) {
       gather()
-      return runner[`${script}Buffer`](keys.length, ...keys, args.join(' ')).then(numbersIn)
+      return runner[`${script}Buffer`](keys.length, ...keys, JSON.stringify(args)).then(numbersIn)
     },
     close: () => client.disconnect(),
   }
