@@ -38,7 +38,7 @@ local function say(reply)
   local texts = {}
   for from = 1, #reply, ${AT_ONCE} do
     local to = math.min(from + ${AT_ONCE} - 1, #reply)
-    texts[#texts + 1] = string.format(string.rep('%.0f ', to - from + 1), unpack(reply, from, to))
+    texts[#texts + 1] = string.format(string.rep('%d ', to - from + 1), unpack(reply, from, to))
   end
   return table.concat(texts)
 end
@@ -81,7 +81,7 @@ end
 
 local function save(b)
   local life = b.kind == 'c' and math.max(b.ms - now, 0) + ${KEEP_MS} or 2 * math.max(b.ms, ${TERM_MS})
-  redis.call('SET', b.key, string.format('%.0f %.0f %.0f %.0f %.0f %.0f', b.epoch, b.current, b.previous, b.term, b.held, b.before), 'PX', string.format('%.0f', life))
+  redis.call('SET', b.key, string.format('%d %d %d %d %d %d', b.epoch, b.current, b.previous, b.term, b.held, b.before), 'PX', string.format('%d', life))
 end
 
 local function stand(reply, b)
@@ -179,7 +179,7 @@ const SETTLE = `${PRELUDE}
 local id = arg()
 local texts = redis.call('MGET', unpack(KEYS))
 local new = id > tonumber(texts[1] or 0)
-if new then redis.call('SET', KEYS[1], string.format('%.0f', id), 'PX', ${RECEIPT_MS}) end
+if new then redis.call('SET', KEYS[1], string.format('%d', id), 'PX', ${RECEIPT_MS}) end
 local reply = { now }
 for i = 2, #KEYS do
   local b = open(KEYS[i], texts[i])
@@ -222,7 +222,7 @@ for _, key in ipairs(KEYS) do
   end
   local own = math.max(filled, math.min(want, max - others))
   if own > 0 then
-    redis.call('HSET', key, process, string.format('%.0f %.0f', own, now))
+    redis.call('HSET', key, process, string.format('%d %d', own, now))
     redis.call('PEXPIRE', key, 2 * life)
   else redis.call('HDEL', key, process) end
   reply[#reply + 1], reply[#reply + 2] = own, others
