@@ -54,7 +54,7 @@ export function refusalIn(value: unknown): Refusal | undefined {
     ![retryAfterMs, cu, limit].every((number) => number === undefined || typeof number === 'number')
   )
     return undefined
-  const copy = headers && headersIn(headers)
+  const copy = headers === undefined ? undefined : headersIn(headers)
   if (headers !== undefined && copy === undefined) return undefined
   return { kind, name, why, message, status, retryAfterMs, cu, limit, headers: copy } as Refusal
 }

@@ -105,6 +105,7 @@ const wrongAnswers: Record<string, unknown> = {
   'a refusal with status 99': refuse('blocked', 'x', { status: 99 }),
   'a refusal with a header that cannot be sent': refuse('blocked', 'x', { headers: { 'X-Y': 'a\r\nb' } }),
   'a refusal with a header that frames its answer': refuse('blocked', 'x', { headers: { 'content-length': '1' } }),
+  'a refusal whose headers are null': refuse('blocked', 'x', { headers: null as never }),
   'a refusal with a header of no name': refuse('blocked', 'x', { headers: { '': 'a' } }),
   'a refusal whose message is an object': { kind: 'refusal', name: 'blocked', why: 'x', message: { toString: boom } },
   'a refusal whose price is no number': { kind: 'refusal', name: 'blocked', why: 'x', cu: 1n },
@@ -338,16 +339,20 @@ describe('in push', () => {
   })
 })
 
+/** A connection of one's own to the gateway whose plugin guards. */
+const connectRaw = (): Promise<RawHttp> => RawHttp.connect(Number(new URL(gateways.refuse!.url).port))
+
+const post = (more = ''): string => `POST /eth HTTP/1.1\r\nHost: a\r\napikey: free-key\r\n${more}Content-Length: ${CALL.length}\r\n\r\n${CALL}`
+
 test.each([204, 304])('a refusal with status %i, which has no body, leaves the connection in step', async (status) => {
-  const client = await RawHttp.connect(Number(new URL(gateways.refuse!.url).port))
-  const post = `POST /eth HTTP/1.1\r\nHost: a\r\napikey: free-key\r\nContent-Length: ${CALL.length}\r\n\r\n${CALL}`
+  const client = await connectRaw()
   const heard: string[] = []
   client.socket.on('data', (bytes: Buffer) => heard.push(bytes.toString('latin1')))
   hooks = { access: () => refuse('blocked', 'x', { status }) }
-  client.send(post)
+  client.send(post())
   await once(client.socket, 'data')
   hooks = {}
-  client.send(post)
+  client.send(post())
   await once(client.socket, 'data')
   client.socket.destroy()
   expect(heard.map((text) => /^HTTP\/1\.1 (\d+) [^{]*/.exec(text)![0].endsWith('\r\n\r\n') && text.slice(9, 12))).toEqual([String(status), '200'])
@@ -371,8 +376,7 @@ const shifty: Record<string, () => object> = {
 }
 
 test.each(Object.entries(shifty))('headers %s are sent as they were looked at, or not at all', async (_, make) => {
-  const client = await RawHttp.connect(Number(new URL(gateways.refuse!.url).port))
-  const post = (more: string): string => `POST /eth HTTP/1.1\r\nHost: a\r\napikey: free-key\r\n${more}Content-Length: ${CALL.length}\r\n\r\n${CALL}`
+  const client = await connectRaw()
   for (const more of ['', 'Connection: close\r\n']) {
     hooks = { access: () => refuse('blocked', 'x', { headers: make() as Record<string, string> }) }
     const answered = await client.send(post(more)).answer()
