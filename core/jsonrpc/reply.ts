@@ -212,32 +212,10 @@ export class ReplyReader {
   }
 
   private place(span: Span): void {
-    const { members } = this
-    let before: Span | undefined
-    switch (this.name) {
-      case 'id':
-        before = members.id
-        members.id = span
-        break
-      case 'result':
-        before = members.result
-        members.result = span
-        break
-      case 'error':
-        before = members.error
-        members.error = span
-        break
-      case 'method':
-        before = members.method
-        members.method = span
-        break
-      case 'params':
-        before = members.params
-        members.params = span
-        break
-      case undefined:
-    }
-    if (before !== undefined) members.hasTwins = true
+    const { members, name } = this
+    if (name === undefined) return
+    if (members[name] === undefined) members[name] = span
+    else members.hasTwins = true
   }
 
   private beginReply(): void {
