@@ -17,29 +17,29 @@ import {
   AT_FIRST_NAME,
   AT_NAME,
   AT_VALUE,
+  BACKSLASH,
   IN_ARRAY,
   IN_NAME,
   IN_OBJECT,
   IN_STRING,
   MAX_SCAN_DEPTH,
   MORE,
+  QUOTE,
+  SPACE,
   SYNTAX,
   TOO_DEEP,
   TOO_MANY,
 } from './scan/states.ts'
 import { TABLE } from './scan/table.ts'
 
-export { MAX_SCAN_DEPTH, MORE, SYNTAX, TOO_DEEP, TOO_MANY } from './scan/states.ts'
+export { MAX_SCAN_DEPTH, MORE, QUOTE, SYNTAX, TOO_DEEP, TOO_MANY } from './scan/states.ts'
 
-export const QUOTE = 0x22
 export const COMMA = 0x2c
 export const COLON = 0x3a
 export const OPEN_BRACKET = 0x5b
 export const CLOSE_BRACKET = 0x5d
 export const OPEN_BRACE = 0x7b
 export const CLOSE_BRACE = 0x7d
-const BACKSLASH = 0x5c
-const SPACE = 0x20
 
 /** The byte at a position; 0 past the end, which no JSON text has room for either. */
 export function byteAt(bytes: Uint8Array, at: number): number {

@@ -6,6 +6,12 @@
 /** No document is scanned deeper than this, whatever the caller asks. */
 export const MAX_SCAN_DEPTH = 16_384
 
+// What ends a plain run of a string.
+export const QUOTE = 0x22
+export const BACKSLASH = 0x5c
+/** What is below it is a control character. */
+export const SPACE = 0x20
+
 // What a scan answers instead of an end position.
 export const SYNTAX = -1
 export const TOO_DEEP = -2

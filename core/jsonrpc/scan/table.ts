@@ -15,6 +15,7 @@ import {
   AT_VALUE,
   IN_NAME,
   IN_STRING,
+  SPACE,
 } from './states.ts'
 
 /** The states that only the table knows. */
@@ -32,7 +33,6 @@ const State = {
   literals: 14,
 } as const
 
-const SPACE = 0x20
 const WHITE = ' \t\r\n'
 const DIGITS = '0123456789'
 const HEX = `${DIGITS}abcdefABCDEF`

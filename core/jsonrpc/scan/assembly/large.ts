@@ -15,12 +15,15 @@ import {
   AT_FIRST_NAME,
   AT_NAME,
   AT_VALUE,
+  BACKSLASH,
   IN_ARRAY,
   IN_NAME,
   IN_OBJECT,
   IN_STRING,
   MORE,
+  QUOTE,
   REGISTERS_AT,
+  SPACE,
   STACK_AT,
   SYNTAX,
   TABLE_AT,
@@ -29,11 +32,8 @@ import {
   WINDOW_AT,
 } from '../states.ts'
 
-const QUOTE = 0x22
-const BACKSLASH = 0x5c
-const SPACE = 0x20
 /** A quote's difference to a space, a space, a backslash. Loaded once for each scan: V8 makes a constant anew wherever it is used. */
-const PLAIN = memory.data<u8>([0x02, 0x20, 0x5c])
+const PLAIN = memory.data<u8>([<u8>(QUOTE ^ SPACE), <u8>SPACE, <u8>BACKSLASH])
 
 /** Scans so many bytes of the window, from the state in the registers on. Answers as `ValueScan.scan` does, positions counted from the window's beginning. */
 export function scan(length: i32, maxDepth: i32, maxValues: i32): i32 {
