@@ -19,11 +19,17 @@ export class HeaderList {
     for (const name in headers) this.set(name, headers[name]!)
   }
 
-  /** One `name: value` line each, without its end. */
+  /** One `name: value` line each. */
+  get text(): string {
+    const { flat } = this
+    let text = ''
+    for (let at = 0; at < flat.length; at += 2) text += `${flat[at]}: ${flat[at + 1]}\r\n`
+    return text
+  }
+
+  /** The same, each without its end. */
   lines(): string[] {
-    const lines: string[] = []
-    for (let at = 0; at < this.flat.length; at += 2) lines.push(`${this.flat[at]}: ${this.flat[at + 1]}`)
-    return lines
+    return this.text.split('\r\n').slice(0, -1)
   }
 
   private indexOf(name: string): number {

@@ -18,11 +18,10 @@ const statusLines: string[] = []
 let date: string | undefined
 
 /** Writes the head of an answer to an HTTP/1.1 request. The headers say how long the body is, and how long the connection is kept. */
-export function writeLastingHead(response: ServerResponse, status: number, { flat }: HeaderList): void {
-  let head = (statusLines[status] ??= `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? 'unknown'}\r\n`)
-  for (let at = 0; at < flat.length; at += 2) head += `${flat[at]}: ${flat[at + 1]}\r\n`
+export function writeLastingHead(response: ServerResponse, status: number, headers: HeaderList): void {
+  const statusLine = (statusLines[status] ??= `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? 'unknown'}\r\n`)
   const written = response as unknown as Head
-  written._header = `${head}Date: ${date ?? today()}\r\nConnection: keep-alive\r\n\r\n`
+  written._header = `${statusLine}${headers.text}Date: ${date ?? today()}\r\nConnection: keep-alive\r\n\r\n`
   written._headerSent = false
   response.statusCode = status
 }

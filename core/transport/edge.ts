@@ -80,5 +80,5 @@ export function bareAnswer(refusal: Refusal): string {
 
 /** The head of an HTTP answer. */
 export function headOf(status: number, headers: HeaderList): string {
-  return [`HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ''}`, ...headers.lines(), '', ''].join('\r\n')
+  return `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ''}\r\n${headers.text}\r\n`
 }
