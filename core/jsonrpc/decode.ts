@@ -253,12 +253,12 @@ function toEntry(members: Members, isAscii: boolean, options: DecodeOptions): Rp
   const opener = params.charCodeAt(0)
   if (params !== '' && opener !== OPEN_BRACKET && opener !== OPEN_BRACE) return invalid(id, 'bad-params', 'params must be an array or an object')
 
-  const known = members.known ?? methodOf(methodText, isAscii)
-  if (known.name === '') return invalid(id, 'bad-method', 'method must not be empty')
+  const method = members.known ?? methodOf(methodText, isAscii)
+  if (method.name === '') return invalid(id, 'bad-method', 'method must not be empty')
   // Readers do not agree on half a pair: Go makes it U+FFFD, serde refuses it, JavaScript keeps it.
-  if (members.known === undefined && !known.name.isWellFormed()) return invalid(id, 'bad-method', 'method must not hold half a surrogate pair')
-  if (known.name.length > options.maxMethodLength) return invalid(id, 'method-too-long', `method is longer than ${options.maxMethodLength} characters`)
-  return new RpcRequest(source === '' ? undefined : source, known.name, known.text, params === '' ? undefined : params)
+  if (!method.name.isWellFormed()) return invalid(id, 'bad-method', 'method must not hold half a surrogate pair')
+  if (method.name.length > options.maxMethodLength) return invalid(id, 'method-too-long', `method is longer than ${options.maxMethodLength} characters`)
+  return new RpcRequest(source === '' ? undefined : source, method.name, method.text, params === '' ? undefined : params)
 }
 
 function methodOf(text: Wire, isAscii: boolean): Method {

@@ -1,4 +1,5 @@
 /** Methods that were read lately: each is the same string every time, which is made once, and whose hash is known to all who look it up. */
+import { standsAt } from './names.ts'
 import type { Wire } from './wire.ts'
 
 /** A method, decoded, and as a JSON string. */
@@ -24,9 +25,7 @@ export function findMethod(bytes: Uint8Array, at: number, end: number): Method |
   const length = end - at
   if (length < MIN_BYTES || length > MAX_BYTES) return undefined
   const method = places[placeOf(bytes, at, end)]
-  if (method === undefined || method.bytes.length !== length) return undefined
-  for (let i = 0; i < length; i++) if (method.bytes[i] !== bytes[at + i]) return undefined
-  return method
+  return method !== undefined && method.bytes.length === length && standsAt(method.bytes, bytes, at) ? method : undefined
 }
 
 /** Reads a text that is ASCII and has no escapes, and remembers it. */

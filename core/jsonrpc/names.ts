@@ -17,12 +17,16 @@ export class Names<N extends string> {
     if (candidates === undefined) return undefined
     for (let i = 0; i < candidates.length; i++) {
       const { name, bytes: spelled } = candidates[i]!
-      let same = 0
-      while (same < spelled.length && bytes[at + same] === spelled[same]) same++
-      if (same === spelled.length) return name
+      if (standsAt(spelled, bytes, at)) return name
     }
     return undefined
   }
+}
+
+/** Whether these bytes stand at a position of others. */
+export function standsAt(spelled: Uint8Array, bytes: Uint8Array, at: number): boolean {
+  for (let i = 0; i < spelled.length; i++) if (spelled[i] !== bytes[at + i]) return false
+  return true
 }
 
 interface Spelled<N> {
