@@ -32,7 +32,7 @@ if now then us = now * 1000 else
 end
 local term = math.floor(now / ${TERM_MS})
 local at = 1
-local function arg() at = at + 1; return tonumber(args[at]) end
+local function arg() at = at + 1; return args[at] end
 
 local function say(reply)
   local texts = {}
@@ -67,14 +67,14 @@ local function roll(b)
 end
 
 local function open(key, text)
-  local b = { key = key, kind = args[at + 1], ms = tonumber(args[at + 2]), current = 0, previous = 0, term = term, held = 0, before = 0 }
+  local b = { key = key, kind = args[at + 1], ms = args[at + 2], current = 0, previous = 0, term = term, held = 0, before = 0 }
   if text then
     local epoch, current, previous, held_in, held, before = string.match(text, '^(%d+) (%d+) (%d+) (%d+) (%d+) (%d+)$')
     b.epoch, b.current, b.previous = tonumber(epoch), tonumber(current), tonumber(previous)
     b.held, b.before, held_in = tonumber(held), tonumber(before), tonumber(held_in)
     if term > held_in then b.held, b.before = 0, term == held_in + 1 and b.held or 0 end
   end
-  if b.kind == 'c' then remember(b, tonumber(args[at + 3]), tonumber(args[at + 4])) else roll(b) end
+  if b.kind == 'c' then remember(b, args[at + 3], args[at + 4]) else roll(b) end
   at = at + 4
   return b
 end
@@ -208,7 +208,7 @@ return say(reply)
  * wants, and how many there are. Answers with now, and for each key how many it holds, and how many all others do.
  */
 const HOLD = `${PRELUDE}
-local process, life = args[2], tonumber(args[3])
+local process, life = args[2], args[3]
 at = 3
 local reply = { now }
 for _, key in ipairs(KEYS) do
@@ -232,7 +232,7 @@ return say(reply)
 
 /** Says that a process is there, for so many milliseconds. Arguments: now, its name, how long. Answers with now, and how many are there. */
 const BEAT = `${PRELUDE}
-local life = tonumber(args[3])
+local life = args[3]
 redis.call('ZADD', KEYS[1], now, args[2])
 redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now - life)
 redis.call('PEXPIRE', KEYS[1], 2 * life)
